@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 42
+NOTEBOOK = experiments/run.ipynb
+
+.PHONY: run test lab bench nbs clean
+
+# The environment is complete when this stamp exists; it is older than what it was made from never.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, about five minutes
+	mkdir -p runs
+	$(BIN)/papermill $(NOTEBOOK) runs/retained-seed$(SEED).ipynb -p seed $(SEED) --no-progress-bar --log-output
+
+test: .venv/installed  ## every test and every lesson notebook
+	$(BIN)/python -m pytest
+
+lab: .venv/installed   ## the notebooks in JupyterLab
+	$(BIN)/jupyter lab
+
+bench: .venv/installed ## ratios measured in one run, on this machine
+	$(BIN)/python -m mudenet.bench
+
+nbs: .venv/installed   ## after editing nbs/: export the package, clean the notebooks
+	$(BIN)/nbdev_export && $(BIN)/nbdev_clean
+
+clean:
+	rm -rf .venv *.egg-info .pytest_cache bench
