@@ -40,7 +40,7 @@ def pixel_auroc(
     "Area under the ROC curve over all pixels of all images."
     return image_auroc(np.asarray(masks).ravel(), np.asarray(maps).ravel())
 
-# %% ../nbs/09_metrics.ipynb #af80b3ac
+# %% ../nbs/09_metrics.ipynb #a5a9f46f
 def region_weights(
     masks:np.ndarray,     # (N,H,W), bool
     connectivity:int=8,   # 8, or 4
@@ -53,9 +53,9 @@ def region_weights(
     if not n: raise UserError("PRO needs a defective pixel; the masks mark none.")
     if masks.all(): raise UserError("PRO needs a nominal pixel; the masks mark all.")
     region = regions[masks]
-    return (1/n/np.bincount(region))[region] if n else None
+    return 1/n/np.bincount(region)[region]
 
-# %% ../nbs/09_metrics.ipynb #04e4ca17
+# %% ../nbs/09_metrics.ipynb #b1683d0d
 def aupro(
     masks,                       # (N,H,W), true for a defective pixel
     maps,                        # (N,H,W), larger is more anomalous
@@ -69,16 +69,17 @@ def aupro(
     weights, positive, negative = region_weights(masks, connectivity), maps[masks], maps[~masks]
     if num_thresholds is not None: return _aupro_on_grid(positive, weights, negative, fpr_limit, num_thresholds)
     n, keep = len(negative), len(negative) - 1 - int(fpr_limit*len(negative))
+    floor, tied = -np.inf, 0
     if keep > 0:
         negative.partition(keep)
-        negative = negative[keep:]                    # the largest; those left out are not above the score at the limit
-        floor = negative[0]
-        alive = positive >= floor
-        negative = np.concatenate([negative, np.full(np.count_nonzero(maps[~masks] == floor) - np.count_nonzero(negative == floor), floor, negative.dtype)])
+        floor = negative[keep]                            # the score at the limit; what lies below it never counts
+        tied = np.count_nonzero(negative[:keep] == floor)
+        negative, alive = negative[keep:], positive >= floor
         positive, weights = positive[alive], weights[alive]
     negative.sort()
-    x0, x1 = ((len(negative) - np.searchsorted(negative, positive, side))/n for side in ('right', 'left'))
-    before = (x0 < fpr_limit)
+    x0, x1 = (len(negative) - np.searchsorted(negative, positive, side) for side in ('right', 'left'))
+    x0, x1 = x0/n, (x1 + tied*(positive == floor))/n
+    before = x0 < fpr_limit
     x0, x1, weights = x0[before], x1[before], weights[before]
     inside = np.minimum(x1, fpr_limit)
     rise = np.where(x1 > x0, (inside - x0)**2/2/np.where(x1 > x0, x1 - x0, 1), 0)      # the triangle below the straight line

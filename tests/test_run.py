@@ -1,0 +1,88 @@
+"The main job from the outside: typed in a terminal, repeated, continued, and refused."
+import json, os, subprocess, sys, threading
+from pathlib import Path
+import pytest
+from safetensors.torch import load_file
+from conftest import ROOT, last_error, papermill
+from mudenet.records import read_json
+from mudenet.study import execute, load_images, plan_run
+
+SMOKE = 'retained/generated-cable-efficientnet_lite0-smoke/seed42'
+
+
+def comparable(record):
+    "A record without what differs between two runs of the same thing."
+    return {k: v for k, v in record.items() if k not in ('durations', 'peak_memory', 'environment')}
+
+
+@pytest.fixture(scope='module')
+def smoke(tmp_path_factory):
+    "A smoke run by papermill, printed to standard output; its runs_dir and process."
+    runs = tmp_path_factory.mktemp('runs')
+    return runs, papermill('-p', 'seed', '42', '-p', 'budget', 'smoke', '-p', 'runs_dir', str(runs))
+
+
+def test_without_an_output_path_the_notebook_is_printed_and_the_record_written(smoke):
+    runs, process = smoke
+    assert process.returncode == 0, process.stderr
+    notebook = json.loads(process.stdout)
+    assert any('image/png' in o.get('data', {}) for c in notebook['cells'] for o in c.get('outputs', []))
+    record = read_json(runs/SMOKE/'record.json')
+    assert {'image_auroc', 'pixel_auroc', 'aupro', 'aupro_300', 'aupro_1000', 'per_type'} == set(record['metrics'])
+    assert {'config', 'config_hash', 'dataset', 'seed', 'environment', 'losses', 'durations', 'peak_memory', 'images', 'metrics'} <= set(record)
+
+
+def test_no_bars_in_the_notebook(smoke):
+    assert smoke[1].stdout.count('it/s') == 0 and smoke[1].stdout.count('\\r') == 0
+
+
+def test_python_gives_the_bits_of_papermill(smoke, tmp_path):
+    run = plan_run(budget='smoke', runs_dir=tmp_path)
+    result = execute(run, load_images(run))
+    assert comparable(read_json(smoke[0]/SMOKE/'record.json')) == comparable(result.record)
+    for name in ('teacher', 's1', 'autoencoder', 's2', 'scores'):
+        one, two = (load_file(folder/f'{name}.safetensors') for folder in (smoke[0]/SMOKE, run.folder))
+        assert all((one[k] == two[k]).all() for k in one)
+
+
+def test_a_finished_run_is_shown_and_overwrite_repeats_it(smoke, tmp_path):
+    path = smoke[0]/SMOKE/'record.json'
+    before = path.stat().st_mtime_ns
+    again = papermill(str(tmp_path/'out.ipynb'), '-p', 'budget', 'smoke', '-p', 'runs_dir', str(smoke[0]))
+    assert again.returncode == 0 and path.stat().st_mtime_ns == before
+    assert 'This run is finished' in (tmp_path/'out.ipynb').read_text()
+    record = read_json(path)
+    assert papermill(str(tmp_path/'out.ipynb'), '-p', 'budget', 'smoke', '-p', 'runs_dir', str(smoke[0]), '-p', 'overwrite', 'True').returncode == 0
+    assert path.stat().st_mtime_ns != before and comparable(read_json(path)) == comparable(record)
+
+
+def test_overrides_are_kept_apart(smoke):
+    run = plan_run(budget='smoke', runs_dir=smoke[0], overrides={'train.epochs': 2})
+    assert run.folder != smoke[0]/SMOKE and run.folder.parts[-3].startswith('retained+')
+
+
+def test_two_at_once_do_the_work_once(tmp_path):
+    code = f"from mudenet.study import *\nr = plan_run(budget='smoke', runs_dir={str(tmp_path)!r})\nexecute(r, load_images(r))"
+    both = [subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    out = [p.communicate(timeout=300)[0] for p in both]
+    assert [p.returncode for p in both] == [0, 0]
+    assert sum('This run is finished' in o for o in out) == 1
+
+
+def test_a_folder_in_mvtec_layout(cable_folder, tmp_path):
+    process = papermill(str(tmp_path/'out.ipynb'), '-p', 'budget', 'smoke', '-p', 'data_root', str(cable_folder), '-p', 'runs_dir', str(tmp_path))
+    assert process.returncode == 0, process.stderr
+    assert read_json(tmp_path/'retained/mvtec-cable-efficientnet_lite0-smoke/seed42/record.json')['dataset']['test'] == 7
+
+
+@pytest.mark.parametrize('parameter, value, says', [
+    ('sede', '42', "Parameter 'sede' does not exist; did you mean 'seed'?"),
+    ('seed', '4.2', 'takes a whole number'), ('seed', 'true', 'takes a whole number'),
+    ('experiment', 'retaind', "did you mean 'retained'?"), ('budget', 'cpuu', "did you mean 'cpu'?"),
+    ('overrides', '{"train.epoch": 3}', "'train.epochs'"), ('overrides', '{"data.image_size": 100}', 'multiple of 32'),
+    ('data_root', '/nowhere', '/nowhere does not exist'), ('runs_dir', '/proc/none', 'give another runs_dir')])
+def test_papermill_is_refused_in_one_sentence(parameter, value, says, tmp_path):
+    args = {'budget': 'smoke', 'runs_dir': str(tmp_path)} | {parameter: value}
+    process = papermill(os.devnull, *[a for k, v in args.items() for a in ('-p', k, v)])
+    assert process.returncode == 1
+    assert 'UserError' in last_error(process) and says in last_error(process)
