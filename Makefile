@@ -3,7 +3,7 @@ BIN := .venv/bin
 SEED ?= 42
 NOTEBOOK = experiments/run.ipynb
 
-.PHONY: run test lab bench nbs clean
+.PHONY: run test lab bench nbs publish clean
 
 # The environment is complete when this stamp exists; it is older than what it was made from never.
 .venv/installed: pyproject.toml constraints.txt
@@ -27,6 +27,9 @@ bench: .venv/installed ## ratios measured in one run, on this machine
 
 nbs: .venv/installed   ## after editing nbs/: export the package, clean the notebooks
 	$(BIN)/nbdev_export && $(BIN)/nbdev_clean
+
+publish: .venv/installed ## copy finished runs' records to experiments/results/ and write README's table
+	$(BIN)/python -c "from mudenet.study import publish, write_readme; publish(); write_readme()"
 
 clean:
 	rm -rf .venv *.egg-info .pytest_cache bench

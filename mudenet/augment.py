@@ -42,7 +42,7 @@ def normalize(
     x = images/255 if images.dtype == torch.uint8 else images
     return (x - _channels(IMAGENET_MEAN, x))/_channels(IMAGENET_STD, x)
 
-# %% ../nbs/03_augment.ipynb #3a669daf
+# %% ../nbs/03_augment.ipynb #20394d1a
 def _rotate(x:Tensor, degrees:Tensor)->Tensor:
     "Turn each image (B,3,H,W) by its own angle (B,)."
     a = degrees*math.pi/180
@@ -70,7 +70,9 @@ def augment_batch(
     coin = lambda: (torch.rand(B,1,1,1, generator=g) < .5).to(x.device)
     if augment.horizontal_flip: x = torch.where(coin(), x.flip(3), x)
     if augment.vertical_flip: x = torch.where(coin(), x.flip(2), x)
-    if augment.rotation: x = _rotate(x, (torch.rand(B, generator=g)*2 - 1)*augment.rotation)
+    if augment.rotation:
+        angles = (torch.rand(B, generator=g)*2 - 1)*augment.rotation
+        x = torch.where(coin(), _rotate(x, angles), x)
     if augment.color_jitter: x = _jitter(x, 1 + (torch.rand(3,B,1,1,1, generator=g)*2 - 1)*augment.color_jitter)
     return normalize(x)
 

@@ -141,7 +141,7 @@ def paint(
     lamp = 1 + b(scenes['slope'])*(-axis/(SIZE/2))[None,:,None]             # the light comes from above
     return (canvas*lamp[:,None]*scenes['light'][...,None,None]).clamp(0, 1)
 
-# %% ../nbs/02_cable.ipynb #f4fc227f
+# %% ../nbs/02_cable.ipynb #80793efe
 def add_defect(
     scene:dict[str, Tensor],  # one image, without the leading axis; changed in place
     kind:str,                 # a key of `DEFECTS`
@@ -161,8 +161,8 @@ def add_defect(
         tip = center + direction*u(40, 50)
         scene['wire'][:] = torch.cat([center + direction*u(20, 24), tip, torch.tensor([5.])])
     elif kind == 'cable_swap':
-        other = (core + 1 + pick(2)) % 3
-        scene['insulation'][[core, other]] = scene['insulation'][[other, core]]
+        other = 1 + pick(2)                 # with the upper core
+        scene['insulation'][[0, other]] = scene['insulation'][[other, 0]]
     elif kind == 'cut_inner_insulation': scene['inner_cut'][core] = torch.tensor([angle, u(.22, .45)])
     elif kind == 'cut_outer_insulation': scene['outer_cut'][:] = torch.tensor([angle, u(.10, .25)])
     elif kind == 'missing_cable': scene['present'][core] = 0

@@ -27,7 +27,7 @@ def choose(
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"{what} '{name}' does not exist; {hint}")
 
-# %% ../nbs/00_config.ipynb #7b08e206
+# %% ../nbs/00_config.ipynb #ee9480c7
 @dataclass(frozen=True)
 class Data:
     "Images, as every stage sees them."
@@ -39,7 +39,7 @@ class Augment:
     "Training augmentation; None takes the category's row of Tables A.16-A.18."
     horizontal_flip:bool|None = None   # with probability 1/2
     vertical_flip:bool|None = None     # with probability 1/2
-    rotation:float|None = None         # uniform in [-rotation, rotation], degrees
+    rotation:float|None = None         # with probability 1/2, uniform in [-rotation, rotation], degrees
     color_jitter:float|None = None     # brightness, contrast, saturation in 1 ± color_jitter
 
 @dataclass(frozen=True)

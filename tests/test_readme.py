@@ -1,0 +1,29 @@
+"What README says is what the records say."
+import shutil
+from conftest import ROOT
+from mudenet.records import read_json, write_json
+from mudenet.study import RESULTS, results_table, write_readme
+
+
+def test_the_table_is_computed_from_the_committed_records():
+    assert results_table() in (ROOT/'README.md').read_text()
+
+
+def test_a_changed_record_changes_the_table(tmp_path):
+    shutil.copytree(RESULTS, tmp_path/'results')
+    path = next((tmp_path/'results').glob('*/*.json'))
+    record = read_json(path)
+    record['metrics']['image_auroc'] = .123456
+    record['seed'] = 999
+    record['config_hash'] = 'planted'
+    write_json(path, record)
+    shutil.copy(ROOT/'README.md', tmp_path)
+    write_readme(tmp_path/'README.md', tmp_path/'results')
+    text = (tmp_path/'README.md').read_text()
+    assert '| 999 | 12.3 |' in text and text != (ROOT/'README.md').read_text()
+
+
+def test_the_commands_named_exist():
+    text, makefile = (ROOT/'README.md').read_text(), (ROOT/'Makefile').read_text()
+    for target in ('run', 'test', 'lab', 'bench', 'nbs'):
+        assert f'make {target}' in text and f'\n{target}: ' in makefile
