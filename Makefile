@@ -25,8 +25,10 @@ lab: .venv/installed   ## the notebooks in JupyterLab
 bench: .venv/installed ## ratios measured in one run, on this machine
 	$(BIN)/python -m mudenet.bench
 
-nbs: .venv/installed   ## after editing nbs/: export the package, clean the notebooks
-	$(BIN)/nbdev_export && $(BIN)/nbdev_clean
+nbs: .venv/installed   ## after editing nbs/: export the package, run the lessons in place, clean the notebooks
+	$(BIN)/nbdev_export
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb
+	$(BIN)/nbdev_clean && $(BIN)/nbdev_clean --fname experiments
 
 publish: .venv/installed ## copy finished runs' records to experiments/results/ and write README's table
 	$(BIN)/python -c "from mudenet.study import publish, write_readme; publish(); write_readme()"

@@ -160,7 +160,7 @@ def evaluate(
                 aupro_300=aupro(masks, m, num_thresholds=300), aupro_1000=aupro(masks, m, num_thresholds=1000),
                 per_type={t: image_auroc(types[chosen] == t, scores[chosen]) for t in sorted(set(types) - {'good'}) for chosen in [np.isin(types, [t, 'good'])]})
 
-# %% ../nbs/11_study.ipynb #1059f010
+# %% ../nbs/11_study.ipynb #f4a5f60f
 @dataclass
 class Result:
     "A finished run."
@@ -188,7 +188,7 @@ def execute(
     with locked(run.folder):
         data = ds.fingerprint()
         if not overwrite and (found := _finished(run, data)):
-            print(f"This run is finished; showing {run.record_path.relative_to(PROJECT) if run.record_path.is_relative_to(PROJECT) else run.record_path}. Set overwrite=True to do it again.")
+            print(f"This run is finished; showing {'/'.join(run.record_path.parts[-4:])}. Set overwrite=True to do it again.")
             return found
         return _do(run, ds, data)
 

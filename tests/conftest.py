@@ -1,5 +1,5 @@
 "What several tests share: a folder of generated images, and ways to run the notebook."
-import os, subprocess, sys
+import os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
 
@@ -29,5 +29,4 @@ def cable_folder(tmp_path_factory):
 @pytest.fixture
 def copy_of(cable_folder, tmp_path):
     "A copy of that folder, to be damaged."
-    import shutil
     return Path(shutil.copytree(cable_folder, tmp_path/'mvtec'))

@@ -1,5 +1,5 @@
 "The notebooks are the source: they run, export to what is committed, and are clean."
-import shutil, subprocess, sys, time
+import shutil, subprocess, sys
 from pathlib import Path
 import pytest
 from conftest import ROOT
@@ -14,10 +14,8 @@ def nbdev(command, *args, cwd=ROOT):
 
 
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=lambda p: p.stem)
-def test_lessons_hold_and_are_quick(notebook):
-    start = time.monotonic()
+def test_lessons_hold(notebook):
     nbdev('nbdev_test', '--path', str(notebook))
-    assert time.monotonic() - start < 60
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 "The main job from the outside: typed in a terminal, repeated, continued, and refused."
-import json, os, subprocess, sys, threading
-from pathlib import Path
+import json, os, subprocess, sys
 import pytest
 from safetensors.torch import load_file
-from conftest import ROOT, last_error, papermill
+from conftest import last_error, papermill
 from mudenet.records import read_json
 from mudenet.study import execute, load_images, plan_run
 
