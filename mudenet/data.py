@@ -55,7 +55,7 @@ def resize_masks(
     "The nearest pixel, by centres."
     return masks if masks.shape[-2:] == (size, size) else resize(masks[:,None].to(torch.uint8), [size, size], InterpolationMode.NEAREST_EXACT)[:,0].bool()
 
-# %% ../nbs/01_data.ipynb #62f411fc
+# %% ../nbs/01_data.ipynb #5437bf4e
 @dataclass
 class Dataset:
     "One category, decoded and resized."
@@ -67,6 +67,7 @@ class Dataset:
     types:list[str]         # M names, 'good' for a nominal image
     paths:list[str]         # M names, relative to the category's folder
     train_paths:list[str]   # N names
+    load_seconds:float = 0. # what decoding or painting took
 
     @property
     def labels(self)->np.ndarray:   # (M,), bool
