@@ -1,9 +1,11 @@
 "Cross-checks against scikit-learn, and what no change of scale may change."
+import json
+from pathlib import Path
 import numpy as np, pytest
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 from mudenet.config import UserError
-from mudenet.metrics import aupro, image_auroc, pixel_auroc
+from mudenet.metrics import aupro, image_auroc, pixel_auroc, saturated_area, spro
 
 
 @pytest.fixture(params=['smooth', 'ties'])
@@ -30,3 +32,25 @@ def test_nothing_is_made_up(case):
     masks, maps = case
     for call in (lambda: image_auroc([0, 0], [1, 2]), lambda: aupro(masks & False, maps), lambda: aupro(masks | True, maps), lambda: pixel_auroc(masks, maps*np.nan)):
         with pytest.raises(UserError): call()
+
+
+ORACLES = Path(__file__).parent/'oracles'      # how they were made is said in their JSON files
+PRO, SPRO = (json.loads((ORACLES/f'{n}_oracle.json').read_text()) for n in ('pro', 'spro'))
+
+
+@pytest.mark.parametrize('name', PRO['cases'])
+def test_pro_equals_the_oracle(name):
+    arrays = np.load(ORACLES/'pro_oracle.npz')
+    for limit, result in PRO['cases'][name]['results'].items():
+        assert aupro(arrays[f'{name}_masks'], arrays[f'{name}_maps'], float(limit)) == pytest.approx(result['exact_rational'], abs=1e-12)
+
+
+@pytest.mark.parametrize('maps', SPRO['results'])
+@pytest.mark.parametrize('group', ['all', 'structural_anomalies', 'logical_anomalies'])
+def test_spro_equals_the_oracle(maps, group):
+    arrays, entries = np.load(ORACLES/'spro_cases.npz'), {e['pixel_value']: e for e in SPRO['defects_config']}
+    chosen = [i for i in SPRO['images'] if group == 'all' or i['subdir'] in (group, 'good')]
+    defects = [[(arrays['channels'][c] > 0, saturated_area(entries[value], arrays['channels'][c] > 0))
+                for c, value in zip(np.flatnonzero(arrays['channel_image'] == i['index']), i['channels'])] for i in chosen]
+    for limit, expected in SPRO['results'][maps][group]['exact'].items():
+        assert spro(defects, arrays[maps][[i['index'] for i in chosen]], float(limit)) == pytest.approx(expected, abs=1e-12)
