@@ -72,7 +72,7 @@ BACKBONES = {
     'efficientnet_lite0': (lambda weights: _EfficientNetLevels(efficientnet_lite0(weights)), (24, 40, 112)),
 }
 
-# %% ../nbs/04_backbone.ipynb #c5f9c3bc
+# %% ../nbs/04_backbone.ipynb #811f3443
 class FeatureTarget(nn.Module):
     "The distillation target E of Eqs. 13-15, from a frozen backbone."
     def __init__(self,
@@ -90,6 +90,7 @@ class FeatureTarget(nn.Module):
         drawn = torch.randperm(sum(widths), generator=g)[:channels].sort().values
         starts = torch.tensor([0, *widths]).cumsum(0)
         self.indices = [drawn[(drawn >= a) & (drawn < b)] - a for a, b in zip(starts, starts[1:])]   # by level
+        self.eval()
 
     def train(self, mode=True): return super().train(False)      # frozen: BatchNorm never follows the batch
 
