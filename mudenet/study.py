@@ -6,11 +6,12 @@
 __all__ = ['RESULTS', 'Experiment', 'load_experiments', 'delta_of', 'Run', 'plan_run', 'check_parameters', 'load_images',
            'evaluate', 'Result', 'execute', 'publish', 'results_table', 'write_readme']
 
-# %% ../nbs/11_study.ipynb #46fe7ed2
-import ast, time
+# %% ../nbs/11_study.ipynb #c77cc0e3
+import ast, io, time
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np, torch, yaml
+from PIL import Image
 from .augment import resolve_augment
 from .backbone import FeatureTarget
 from .cable import generate_cable
@@ -220,7 +221,7 @@ def _do(run:Run, ds:Dataset, data:str)->Result:
     write_json(run.record_path, record)
     return Result(record, maps)
 
-# %% ../nbs/11_study.ipynb #461381e3
+# %% ../nbs/11_study.ipynb #279c741d
 RESULTS = PROJECT/'experiments'/'results'
 
 def publish(
@@ -236,7 +237,10 @@ def publish(
         record = read_json(path)
         write_json(out[-1], record)
         picture = path.with_name('cases.png')
-        if record['dataset']['name'] == 'generated' and picture.exists(): write_atomic(out[-1].with_suffix('.png'), picture.read_bytes())
+        if record['dataset']['name'] == 'generated' and picture.exists():     # a benchmark's images are its publisher's
+            thumbnail = io.BytesIO()
+            Image.open(picture).convert('RGB').quantize(64).save(thumbnail, 'PNG', optimize=True)
+            write_atomic(out[-1].with_suffix('.png'), thumbnail.getvalue())
     return out
 
 def results_table(

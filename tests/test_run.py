@@ -56,6 +56,14 @@ def test_a_finished_run_is_shown_and_overwrite_repeats_it(smoke, tmp_path):
     assert path.stat().st_mtime_ns != before and comparable(read_json(path)) == comparable(record)
 
 
+@pytest.mark.parametrize('field, tolerance', [('channels_last', 1e-4), ('mixed_precision', 5e-2)])
+def test_memory_order_and_precision_leave_the_losses_as_they_were(smoke, field, tolerance, tmp_path):
+    run = plan_run(budget='smoke', runs_dir=tmp_path, overrides={f'compute.{field}': True})
+    losses, plain = execute(run, load_images(run)).record['losses'], read_json(smoke[0]/SMOKE/'record.json')['losses']
+    for stage in plain:
+        assert losses[stage] == [pytest.approx(epoch, rel=tolerance) for epoch in plain[stage]]
+
+
 def test_overrides_are_kept_apart(smoke):
     run = plan_run(budget='smoke', runs_dir=smoke[0], overrides={'train.epochs': 2})
     assert run.folder != smoke[0]/SMOKE and run.folder.parts[-3].startswith('retained+')
