@@ -221,7 +221,7 @@ def _do(run:Run, ds:Dataset, data:str)->Result:
     write_json(run.record_path, record)
     return Result(record, maps)
 
-# %% ../nbs/11_study.ipynb #279c741d
+# %% ../nbs/11_study.ipynb #674daf03
 RESULTS = PROJECT/'experiments'/'results'
 
 def publish(
@@ -248,8 +248,7 @@ def results_table(
 )->str:                      # a table in Markdown; 'not run' where there is no record
     "One row for each group of comparable records: means over seeds, percent."
     groups = {}
-    for path in sorted(Path(results).glob('*/*.json')):
-        r = read_json(path)
+    for r in sorted(map(read_json, Path(results).glob('*/*.json')), key=lambda r: (r['experiment'], r['dataset']['name'], r['seed'])):
         key = (r['experiment'], r['dataset']['name'], r['dataset']['category'], r['config']['distill']['backbone'], r['budget'], r['config_hash'], r['dataset']['fingerprint'], r['environment']['device_name'])
         groups.setdefault(key, []).append(r)
     if not groups: return 'not run'
