@@ -3,7 +3,7 @@ BIN := .venv/bin
 SEED ?= 42
 NOTEBOOK = experiments/run.ipynb
 
-.PHONY: run test lab bench nbs publish clean
+.PHONY: run test lab study bench nbs publish clean
 
 # The environment is complete when this stamp exists; it is older than what it was made from never.
 .venv/installed: pyproject.toml constraints.txt
@@ -18,6 +18,22 @@ run: .venv/installed   ## the main job: one (experiment, seed) on the embedded d
 
 test: .venv/installed  ## every test and every lesson notebook
 	$(BIN)/python -m pytest
+
+# The sweep's own environment stamp: Snakemake is needed by nothing else.
+.venv/sweep: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[sweep]'
+	touch $@
+
+BUDGET ?= auto
+EXPERIMENTS ?= all
+SEEDS ?= 42,123,7
+DATA ?=
+CATEGORIES ?= cable
+PROFILE ?= local
+GPUS ?= 1
+study: .venv/sweep     ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
+	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --categories $(CATEGORIES)
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) --resources gpu=$(GPUS) $(DRY) --config budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" categories=$(CATEGORIES)
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

@@ -72,7 +72,7 @@ BACKBONES = {
     'efficientnet_lite0': (lambda weights: _EfficientNetLevels(efficientnet_lite0(weights)), (24, 40, 112)),
 }
 
-# %% ../nbs/04_backbone.ipynb #811f3443
+# %% ../nbs/04_backbone.ipynb #4d876498
 class FeatureTarget(nn.Module):
     "The distillation target E of Eqs. 13-15, from a frozen backbone."
     def __init__(self,
@@ -80,8 +80,11 @@ class FeatureTarget(nn.Module):
         channels:int,         # C, drawn from all levels' channels
         seed:int,             # the run's; decides which channels
         weights:Path|None=None,   # a weights file; by default $MUDENET_WEIGHTS, else where the backbone's own lies
+        upsampling:str='bilinear',    # to the networks' size; or 'nearest' (E5.7)
+        resolution:str='network',     # of the target; 'backbone' leaves it at S/4 (A-009)
     ):
         super().__init__()
+        self.upsampling, self.resolution, self.statistics = upsampling, resolution, None
         build, widths = BACKBONES[choose('Backbone', name, BACKBONES)]
         if channels > sum(widths): raise UserError(f"network.channels is {channels}, but {name} has only {sum(widths)} features to draw from; take fewer.")
         weights = weights or os.environ.get('MUDENET_WEIGHTS')
@@ -94,15 +97,31 @@ class FeatureTarget(nn.Module):
 
     def train(self, mode=True): return super().train(False)      # frozen: BatchNorm never follows the batch
 
+    def _drawn(self, x:Tensor)->list[Tensor]:
+        "The drawn channels, (B,c,h,w) by level; a small C may draw nothing from a level."
+        return [m[:,i.to(m.device)].float() for m, i in zip(self.levels(x), self.indices) if len(i)]
+
+    @torch.no_grad()
+    def measure(self,
+        batches,       # of images, (B,3,S,S), normalised
+    )->None:
+        "From now on take each channel's mean and deviation over these images, not over each image alone (A-011)."
+        count, sums = 0, 0
+        for x in batches:
+            moments = [torch.stack([m.double().mean((2,3)).sum(0), m.double().square().mean((2,3)).sum(0)]) for m in self._drawn(x)]
+            count, sums = count + len(x), torch.cat(moments, 1) + sums
+        mean, square = sums/count
+        sizes = [len(i) for i in self.indices if len(i)]
+        self.statistics = [tuple(t.float()[:,None,None] for t in pair) for pair in zip(mean.split(sizes), (square - mean**2).clamp(min=0).sqrt().split(sizes))]
+
     @torch.no_grad()
     def forward(self,
         x:Tensor,      # (B,3,S,S), normalised
-    )->Tensor:         # (B,C,S/2,S/2): zero mean, unit deviation at the backbone's size
+    )->Tensor:         # (B,C,S/2,S/2), or S/4: zero mean, unit deviation at the backbone's size
         "Eqs. 13-15."
-        maps, out = self.levels(x), []
-        for m, i in zip(maps, self.indices):
-            if not len(i): continue             # a small C may draw nothing from a level
-            m = m[:,i.to(m.device)].float()
-            m = (m - m.mean((2,3), keepdim=True))/(m.std((2,3), keepdim=True, correction=0) + 1e-6)
-            out.append(F.interpolate(m, size=maps[0].shape[-2:], mode='nearest'))
-        return F.interpolate(torch.cat(out, 1), size=x.shape[-1]//2, mode='bilinear', align_corners=False)
+        drawn, size, out = self._drawn(x), x.shape[-1]//4, []
+        own = [(m.mean((2,3), keepdim=True), m.std((2,3), keepdim=True, correction=0)) for m in drawn] if self.statistics is None else self.statistics
+        for m, (mean, deviation) in zip(drawn, own): out.append(F.interpolate((m - mean)/(deviation + 1e-6), size=size, mode='nearest'))
+        e = torch.cat(out, 1)
+        if self.resolution == 'backbone': return e
+        return F.interpolate(e, size=2*size, **(dict(mode='nearest') if self.upsampling == 'nearest' else dict(mode='bilinear', align_corners=False)))

@@ -5,37 +5,41 @@
 # %% auto #0
 __all__ = ['embedding_loss', 'learning_rate', 'prepare', 'fit', 'distill_teacher']
 
-# %% ../nbs/06_distill.ipynb #cdf19e9b
+# %% ../nbs/06_distill.ipynb #d051c9b2
 import math, time
 from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from .augment import augment_batch, epoch_batches
+from .augment import augment_batch, epoch_batches, normalize
 from .backbone import FeatureTarget
-from .config import Augment, Compute, Config, Distill, Train, UserError, derive_seed
+from .config import Augment, Compute, Config, Optimization, UserError, derive_seed
 from .networks import make_network
 from .progress import progress
 
-# %% ../nbs/06_distill.ipynb #105f18c1
+# %% ../nbs/06_distill.ipynb #fc77d124
 def embedding_loss(
     targets:list[Tensor],   # L maps, (B,C,H,W)
     outputs:list[Tensor],   # L maps, (B,C,H,W)
+    reduction:str='sum',    # over channels; or 'mean'
 )->Tensor:                  # one number
     "The reduction that Eqs. 3, 5, 7 and 16 share."
-    B, _, H, W = outputs[0].shape
-    return sum(F.mse_loss(o, t, reduction='sum') for t, o in zip(targets, outputs))/(len(outputs)*B*H*W)
+    B, C, H, W = outputs[0].shape
+    return sum(F.mse_loss(o, t, reduction='sum') for t, o in zip(targets, outputs))/(len(outputs)*B*H*W*(C if reduction == 'mean' else 1))
 
-# %% ../nbs/06_distill.ipynb #75c6c90a
+# %% ../nbs/06_distill.ipynb #6fd890a2
 def learning_rate(
-    stage:Distill|Train,   # the config's group
+    stage:Optimization,    # the config's group
     epoch:int,             # from 0
 )->float:
     "The rate of one epoch."
-    if stage.lr_schedule == 'constant' or stage.epochs == 1: return stage.lr
-    return stage.lr_min + (stage.lr - stage.lr_min)*(1 + math.cos(math.pi*epoch/(stage.epochs-1)))/2
+    warm = round(stage.warmup*stage.epochs)
+    if epoch < warm: return stage.lr*(epoch + 1)/(warm + 1)
+    epoch, last = epoch - warm, stage.epochs - warm - 1
+    if stage.lr_schedule == 'constant' or last < 1: return stage.lr
+    return stage.lr_min + (stage.lr - stage.lr_min)*(1 + math.cos(math.pi*epoch/last))/2
 
-# %% ../nbs/06_distill.ipynb #14888407
+# %% ../nbs/06_distill.ipynb #6a158632
 def prepare(
     net:nn.Module,      # any
     device,             # 'cpu', 'cuda'
@@ -49,27 +53,32 @@ def fit(
     losses:Callable,              # normalised batch (B,3,S,S) -> dict of loss terms; their sum is minimised
     images:Tensor,                # (N,3,S,S), uint8
     augment:Augment,              # resolved
-    stage:Distill|Train,          # epochs, batch size, rate
+    stage:Optimization,           # epochs, batch size, rate, penalty, clipping
     compute:Compute,              # precision and memory order
     seed:int,                     # of this stage's order and augmentation
     device:str,                   # 'cpu' or 'cuda'
     label:str,                    # for the bar and for errors
-)->list[dict[str, float]]:        # the mean of each term, an epoch an entry
+    weights:dict[str, float]|None=None,   # of the loss terms in the sum; None: 1 each
+    separate:bool=False,          # an Adam for each network instead of one for all
+)->list[dict[str, float]]:        # the mean of each term, unweighted, an epoch an entry
     "Train by Adam; the networks end in eval mode."
-    optimizer = torch.optim.Adam([p for n in networks for p in n.parameters()], stage.lr, fused=True)
+    together = [[n] for n in networks] if separate else [networks]
+    optimizers = [torch.optim.Adam([p for n in group for p in n.parameters()], stage.lr, weight_decay=stage.weight_decay, fused=True) for group in together]
     for n in networks: n.train()
     images, history = images.to(device), []
     order = torch.channels_last if compute.channels_last else torch.contiguous_format
     for epoch in progress(range(stage.epochs), label):
         g = torch.Generator().manual_seed(derive_seed(seed, epoch))
-        for group in optimizer.param_groups: group['lr'] = learning_rate(stage, epoch)
+        for group in [g for o in optimizers for g in o.param_groups]: group['lr'] = learning_rate(stage, epoch)
         batches, total = epoch_batches(len(images), stage.batch_size, g), None
         for batch in batches:
             x = augment_batch(images[batch.to(device)], augment, g).contiguous(memory_format=order)
             with torch.autocast(device, torch.bfloat16, enabled=compute.mixed_precision): terms = losses(x)
-            optimizer.zero_grad()
-            sum(terms.values()).backward()
-            optimizer.step()
+            for o in optimizers: o.zero_grad()
+            sum(t*weights[k] for k, t in terms.items()).backward() if weights else sum(terms.values()).backward()
+            if stage.grad_clip:
+                for n in networks: nn.utils.clip_grad_norm_(n.parameters(), stage.grad_clip)
+            for o in optimizers: o.step()
             values = torch.stack([t.detach().double() for t in terms.values()])
             total = values if total is None else total + values
         history.append(dict(zip(terms, (total/len(batches)).tolist())))
@@ -78,21 +87,22 @@ def fit(
     for n in networks: n.eval()
     return history
 
-# %% ../nbs/06_distill.ipynb #9b2605ff
+# %% ../nbs/06_distill.ipynb #852f1094
 def distill_teacher(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     augment:Augment,      # resolved
     config:Config,        # reads distill, network, data, compute
     seed:int,             # the run's
     device:str='cpu',     # 'cpu' or 'cuda'
-    target:FeatureTarget|None=None,   # by default made from the config
 )->tuple[nn.Module, list[dict]]:      # T in eval mode; the loss of each epoch
     "Stage 1."
-    target = target or FeatureTarget(config.distill.backbone, config.network.channels, seed)
-    target = prepare(target, device, config.compute)
+    c = config.distill
+    target = prepare(FeatureTarget(c.backbone, config.network.channels, seed, upsampling=c.upsampling, resolution=c.resolution), device, config.compute)
+    if c.zscore == 'global': target.measure(normalize(b.to(device)) for b in images.split(8))
     teacher = prepare(make_network('teacher', config.network, config.data.image_size, derive_seed(seed, 'teacher')), device, config.compute)
     def losses(x):
-        e = target(x)
-        return {'distill': embedding_loss([e]*3, teacher(x))}
-    history = fit([teacher], losses, images, augment, config.distill, config.compute, derive_seed(seed, 'distill'), device, 'distill')
+        e, maps = target(x), teacher(x)
+        if c.resolution == 'backbone': maps = [F.adaptive_avg_pool2d(m, e.shape[-2:]) for m in maps]
+        return {'distill': embedding_loss([e]*3, maps, c.reduction)}
+    history = fit([teacher], losses, images, augment, c, config.compute, derive_seed(seed, 'distill'), device, 'distill')
     return teacher.requires_grad_(False), history

@@ -11,40 +11,50 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from .config import Network, UserError
 
-# %% ../nbs/05_networks.ipynb #68a1429a
+# %% ../nbs/05_networks.ipynb #a9b38e3e
 class ResidualBlock(nn.Module):
-    "Two convolutions and a shortcut, post-activation (A-003)."
+    "Two convolutions and a shortcut."
     def __init__(self,
         width:int,    # channels
         kernel:int,   # side of both kernels, pixels; odd
+        placement:str='post-activation',   # of BatchNorm and ReLU; as `Network.block`
     ):
         super().__init__()
+        self.placement = placement
         conv = lambda: nn.Conv2d(width, width, kernel, padding=(kernel-1)//2, bias=False)
         self.conv1, self.bn1, self.conv2, self.bn2 = conv(), nn.BatchNorm2d(width), conv(), nn.BatchNorm2d(width)
 
     def forward(self, x:Tensor)->Tensor:
+        if self.placement == 'pre-activation':
+            y = self.conv1(F.relu_(self.bn1(x)))
+            return self.conv2(F.relu_(self.bn2(y))) + x
         y = F.relu_(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
+        if self.placement == 'relu-before-addition': return F.relu_(y) + x
         y += x
         return F.relu_(y)
 
-# %% ../nbs/05_networks.ipynb #69724e1a
+# %% ../nbs/05_networks.ipynb #7b968416
 class PatchDescriptorNetwork(nn.Module):
     "T, S1 and S2: three embedding maps from blocks of growing receptive field."
     def __init__(self,
         width:int=64,      # channels inside
         channels:int=128,  # embedding channels C
+        block:str='post-activation', stem_pool:str='average', stem_norm:bool=False, projection:str='bare',   # as in `Network`
     ):
         super().__init__()
         self.stem = nn.Conv2d(3, width, 7, padding=3)
-        self.levels = nn.ModuleList(nn.Sequential(*[ResidualBlock(width, k) for _ in range(n)]) for n, k in ((1,3), (2,3), (2,5)))
-        self.projections = nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in self.levels)
+        self.stem_norm = nn.BatchNorm2d(width) if stem_norm else nn.Identity()
+        self.pool = dict(average=nn.AvgPool2d, max=nn.MaxPool2d)[stem_pool](2)
+        self.levels = nn.ModuleList(nn.Sequential(*[ResidualBlock(width, k, block) for _ in range(n)]) for n, k in ((1,3), (2,3), (2,5)))
+        tail = lambda: {'bare': [], 'bn': [nn.BatchNorm2d(channels)], 'bn-relu': [nn.BatchNorm2d(channels), nn.ReLU(True)]}[projection]
+        self.projections = nn.ModuleList(nn.Sequential(nn.Conv2d(width, channels, 1), *tail()) for _ in self.levels)
 
     def forward(self,
         x:Tensor,          # (B,3,S,S), normalised
     )->list[Tensor]:       # L maps, (B,C,S/2,S/2)
         "The embedding maps X^1 … X^L."
-        x, out = F.avg_pool2d(F.relu_(self.stem(x)), 2), []
+        x, out = self.pool(F.relu_(self.stem_norm(self.stem(x)))), []
         for level, project in zip(self.levels, self.projections):
             x = level(x)
             out.append(project(x))
@@ -66,7 +76,7 @@ def count_macs(
     for h in hooks: h.remove()
     return total
 
-# %% ../nbs/05_networks.ipynb #d152529a
+# %% ../nbs/05_networks.ipynb #dadf6470
 def _decoder_plan(size:int)->tuple[int, int]:
     "First side and number of doublings to S/2; the first side is 4 at a power of two."
     side, doublings = size//2, 0
@@ -81,19 +91,23 @@ class Autoencoder(nn.Module):
         latent:int=32,            # Z
         levels:int=3,             # L
         decoder_relu:bool=False,  # a ReLU after each decoder's last layer
+        norm:bool=False,          # BatchNorm before each inner ReLU, but not on the Z numbers
     ):
         super().__init__()
         if size < 64 or size % 32: raise UserError(f"data.image_size is {size}; it must be a multiple of 32 and at least 64.")
         widths = (3, 32, 64, channels, channels, channels)
-        layers = [m for i, o in zip(widths, widths[1:]) for m in (nn.Conv2d(i, o, 3, 2, 1), nn.ReLU(True))]
+        layers = [m for i, o in zip(widths, widths[1:]) for m in (nn.Conv2d(i, o, 3, 2, 1), *self._inner(o, norm))]
         self.encoder = nn.Sequential(*layers, nn.Conv2d(channels, latent, size//32), nn.ReLU(True))
-        self.decoders = nn.ModuleList(self._decoder(size, channels, latent, decoder_relu) for _ in range(levels))
+        self.decoders = nn.ModuleList(self._decoder(size, channels, latent, decoder_relu, norm) for _ in range(levels))
 
     @staticmethod
-    def _decoder(size, channels, latent, relu):
+    def _inner(channels, norm): return (nn.BatchNorm2d(channels), nn.ReLU(True)) if norm else (nn.ReLU(True),)
+
+    @classmethod
+    def _decoder(cls, size, channels, latent, relu, norm):
         first, doublings = _decoder_plan(size)
         layers = [nn.ConvTranspose2d(latent, channels, first, first)]
-        for _ in range(doublings): layers += [nn.ReLU(True), nn.ConvTranspose2d(channels, channels, 3, 2, 1, 1)]
+        for _ in range(doublings): layers += [*cls._inner(channels, norm), nn.ConvTranspose2d(channels, channels, 3, 2, 1, 1)]
         return nn.Sequential(*layers, *([nn.ReLU(True)] if relu else []))
 
     def forward(self,
@@ -103,7 +117,7 @@ class Autoencoder(nn.Module):
         z = self.encoder(x)
         return [decode(z) for decode in self.decoders]
 
-# %% ../nbs/05_networks.ipynb #cd440389
+# %% ../nbs/05_networks.ipynb #7f61df76
 def make_network(
     kind:str,            # 'teacher', 's1', 's2' or 'autoencoder'
     network:Network,     # the config's group
@@ -113,5 +127,5 @@ def make_network(
     "A network with its initial weights; the global random state is left as it was."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if kind == 'autoencoder': return Autoencoder(size, network.channels, network.latent, decoder_relu=network.decoder_relu)
-        return PatchDescriptorNetwork(network.width, network.channels)
+        if kind == 'autoencoder': return Autoencoder(size, network.channels, network.latent, decoder_relu=network.decoder_relu, norm=network.autoencoder_norm)
+        return PatchDescriptorNetwork(network.width, network.channels, network.block, network.stem_pool, network.stem_norm, network.projection)

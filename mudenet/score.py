@@ -56,7 +56,7 @@ def smooth(
     x = F.pad(maps[:,None], (r,)*4, mode='reflect')
     return F.conv2d(F.conv2d(x, k[None,None,None]), k[None,None,:,None])[:,0]
 
-# %% ../nbs/08_score.ipynb #f9ffd586
+# %% ../nbs/08_score.ipynb #cc9e800d
 def anomaly_maps(
     raw:Tensor,        # (N,2,L,h,w)
     limits:Tensor,     # (2,2,L), of `score_limits`
@@ -70,8 +70,10 @@ def anomaly_maps(
     for start in range(0, len(raw), batch_size):
         x = (raw[start:start+batch_size] - low)/(high - low).clamp(min=torch.finfo(raw.dtype).tiny)
         if score.clamp: x = x.clamp_(0, 1)
-        x = F.interpolate(x.sum(1).mean(1)[:,None], size=size, mode='bilinear', align_corners=False)[:,0]
-        out[start:start+batch_size] = smooth(x, score.sigma)
+        x = x.sum(1).mean(1)
+        if score.smooth_first: x = smooth(x, score.sigma)
+        x = F.interpolate(x[:,None], size=size, mode=score.interpolation, align_corners=False)[:,0]
+        out[start:start+batch_size] = x if score.smooth_first else smooth(x, score.sigma)
     return out
 
 def image_scores(

@@ -12,7 +12,7 @@ from .config import Augment, Config, UserError, derive_seed
 from .distill import embedding_loss, fit, prepare
 from .networks import make_network
 
-# %% ../nbs/07_train.ipynb #20e790d1
+# %% ../nbs/07_train.ipynb #c770eb73
 PARTS = ('s1', 'autoencoder', 's2')
 
 def stage2_losses(
@@ -20,18 +20,19 @@ def stage2_losses(
     teacher:nn.Module,            # T, frozen, in eval mode
     nets:dict[str, nn.Module],    # the trained parts; 's2' needs 'autoencoder'
     detach:bool=True,             # L2 sends no gradient into A
+    reduction:str='sum',          # of the squared error over channels; or 'mean'
 )->dict[str, Tensor]:             # the terms of those parts: L1, LA, L2
     "Eqs. 3, 5 and 7."
     with torch.no_grad(): t = teacher(x)
     terms = {}
-    if 's1' in nets: terms['L1'] = embedding_loss(t, nets['s1'](x))
+    if 's1' in nets: terms['L1'] = embedding_loss(t, nets['s1'](x), reduction)
     if 'autoencoder' in nets:
         a = nets['autoencoder'](x)
-        terms['LA'] = embedding_loss(t, a)
-    if 's2' in nets: terms['L2'] = embedding_loss([m.detach() for m in a] if detach else a, nets['s2'](x))
+        terms['LA'] = embedding_loss(t, a, reduction)
+    if 's2' in nets: terms['L2'] = embedding_loss([m.detach() for m in a] if detach else a, nets['s2'](x), reduction)
     return terms
 
-# %% ../nbs/07_train.ipynb #899fafe1
+# %% ../nbs/07_train.ipynb #b7e80f03
 def train_students(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     teacher:nn.Module,    # T, frozen, in eval mode
@@ -45,6 +46,7 @@ def train_students(
     if 's2' in parts and 'autoencoder' not in parts: raise UserError("S2 follows A on its way; train the parts 'autoencoder' and 's2' together.")
     teacher = prepare(teacher, device, config.compute)
     nets = {p: prepare(make_network(p, config.network, config.data.image_size, derive_seed(seed, p)), device, config.compute) for p in parts}
-    history = fit(list(nets.values()), lambda x: stage2_losses(x, teacher, nets, config.train.detach), images, augment,
-                  config.train, config.compute, derive_seed(seed, 'train'), device, 'train')
+    c = config.train
+    history = fit(list(nets.values()), lambda x: stage2_losses(x, teacher, nets, c.detach, c.reduction), images, augment, c, config.compute, derive_seed(seed, 'train'),
+                  device, 'train', weights=dict(L1=c.l1_weight, LA=c.la_weight, L2=c.l2_weight), separate=c.separate_optimizers)
     return nets, history

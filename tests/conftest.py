@@ -1,5 +1,6 @@
 "What several tests share: a folder of generated images, and ways to run the notebook."
 import os, shutil, subprocess, sys
+os.environ['OMP_NUM_THREADS'] = '2'      # before torch starts: the bits of a run depend on it, here and in the processes started from here
 from pathlib import Path
 import pytest
 
@@ -9,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def papermill(*args, cwd=ROOT):
     "Type `papermill experiments/run.ipynb …` in a terminal; returns the finished process."
     command = [Path(sys.executable).with_name('papermill'), ROOT/'experiments'/'run.ipynb', *args, '--no-progress-bar']
-    return subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=600, env=os.environ | {'OMP_NUM_THREADS': '2'})
+    return subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def last_error(process):

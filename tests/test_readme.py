@@ -2,11 +2,16 @@
 import shutil
 from conftest import ROOT
 from mudenet.records import read_json, write_json
-from mudenet.study import RESULTS, results_table, write_readme
+from mudenet.audit import audit_records
+from mudenet.decisions import RESULTS
+from mudenet.study import results_table, write_readme
 
 
 def test_the_table_is_computed_from_the_committed_records():
     assert results_table() in (ROOT/'README.md').read_text()
+
+
+def test_the_committed_records_add_up(): assert audit_records(RESULTS) == []
 
 
 def test_a_changed_record_changes_the_table(tmp_path):
@@ -25,5 +30,5 @@ def test_a_changed_record_changes_the_table(tmp_path):
 
 def test_the_commands_named_exist():
     text, makefile = (ROOT/'README.md').read_text(), (ROOT/'Makefile').read_text()
-    for target in ('run', 'test', 'lab', 'bench', 'nbs'):
+    for target in ('run', 'test', 'study', 'lab', 'bench', 'nbs'):
         assert f'make {target}' in text and f'\n{target}: ' in makefile

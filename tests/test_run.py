@@ -11,7 +11,7 @@ SMOKE = 'retained/generated-cable-efficientnet_lite0-smoke/seed42'
 
 def comparable(record):
     "A record without what differs between two runs of the same thing."
-    return {k: v for k, v in record.items() if k not in ('durations', 'peak_memory', 'environment')}
+    return {k: v for k, v in record.items() if k not in ('durations', 'peak_memory', 'environment', 'reused')}
 
 
 @pytest.fixture(scope='module')
@@ -94,3 +94,22 @@ def test_papermill_is_refused_in_one_sentence(parameter, value, says, tmp_path):
     process = papermill(os.devnull, *[a for k, v in args.items() for a in ('-p', k, v)])
     assert process.returncode == 1
     assert 'UserError' in last_error(process) and says in last_error(process)
+
+
+def test_an_experiment_takes_what_its_parent_did_and_gives_the_bits_of_a_fresh_run(smoke, tmp_path):
+    for experiment, reused in (('loss-weights', {'teacher', 's1', 'autoencoder'}), ('baseline', set()), ('exp1', {'teacher', 's1', 'autoencoder', 's2', 'scores', 'limits'}), ('exp2', {'teacher', 's1'})):
+        one = plan_run(experiment, budget='smoke', runs_dir=smoke[0])
+        again = plan_run(experiment, budget='smoke', runs_dir=tmp_path/experiment)
+        with_reuse, alone = (execute(r, load_images(r)).record for r in (one, again))
+        assert set(with_reuse['reused']) == reused and not alone['reused']
+        assert comparable(with_reuse) == comparable(alone)
+
+
+def test_a_damaged_stage_is_named_set_aside_and_done_again(smoke, capsys):
+    run = plan_run(budget='smoke', runs_dir=smoke[0])
+    before = read_json(run.record_path)
+    path = run.store.path('maps', before['stages']['maps'])
+    path.unlink(); path.write_bytes(b'damaged')        # unlinked first: the run's folder shows the same file
+    run.record_path.unlink()
+    assert comparable(execute(run, load_images(run)).record) == comparable(before)
+    assert 'is set aside as result.damaged' in capsys.readouterr().out
