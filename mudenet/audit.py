@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['NAMES', 'audit_log', 'load_reported', 'audit_records']
 
-# %% ../nbs/10_audit.ipynb #3055c189
+# %% ../nbs/10_audit.ipynb #7121b670
 from pathlib import Path
 import numpy as np, yaml
 from .config import canonical_hash, choose
 from .experiments import load_experiments
-from .metrics import image_auroc
+from .metrics import auroc_by_type, image_auroc
 from .records import PROJECT, read_json
 
 # %% ../nbs/10_audit.ipynb #3f7bec4e
@@ -81,7 +81,7 @@ def load_reported(
         t |= dict(seeds=own['seeds'], figures={m: own[m] for m in NAMES})
     return reported
 
-# %% ../nbs/10_audit.ipynb #ef1a4630
+# %% ../nbs/10_audit.ipynb #dd82430e
 def audit_records(
     results:Path,      # a folder of committed records
 )->list[str]:          # findings, a sentence each
@@ -89,9 +89,8 @@ def audit_records(
     found = []
     for path in sorted(Path(results).glob('*/*.json')):
         r, name = read_json(path), f'{path.parent.name}/{path.name}'
-        types, scores = np.array([i['type'] for i in r['images']]), np.array([i['score'] for i in r['images']])
-        truth = {'image_auroc': image_auroc(types != 'good', scores)}
-        truth |= {t: image_auroc((types == t)[c], scores[c]) for t in r['metrics']['per_type'] for c in [np.isin(types, [t, 'good'])]}
+        types, scores = [i['type'] for i in r['images']], [i['score'] for i in r['images']]
+        truth = {'image_auroc': image_auroc([t != 'good' for t in types], scores)} | auroc_by_type(types, scores)
         for k, v in truth.items():
             stated = r['metrics']['per_type'].get(k, r['metrics'].get(k))
             if abs(stated - v) > 1e-6: found.append(f"{name}: {k} is {stated:.4f}, its image scores give {v:.4f}.")

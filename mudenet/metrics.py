@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['image_auroc', 'pixel_auroc', 'region_weights', 'aupro', 'saturated_area', 'spro', 'average_precision', 'f1_max',
-           'evaluate']
+           'auroc_by_type', 'evaluate']
 
 # %% ../nbs/09_metrics.ipynb #d4d5bb91
 import numpy as np
@@ -164,7 +164,16 @@ def f1_max(
     precision, recall = _precision_recall(truth, scores)
     return float((2*precision*recall/(precision + recall)).max())
 
-# %% ../nbs/09_metrics.ipynb #12ec8d2d
+# %% ../nbs/09_metrics.ipynb #923b3b6a
+def auroc_by_type(
+    types,        # N names, 'good' or a defect's
+    scores,       # (N,), larger is more anomalous
+)->dict[str, float]:   # by defect type
+    "Image AUROC of each defect type against the nominal images."
+    kinds, scores = np.array(types), np.asarray(scores)
+    against_good = {t: np.isin(kinds, [t, 'good']) for t in sorted(set(types) - {'good'})}
+    return {t: image_auroc(kinds[chosen] == t, scores[chosen]) for t, chosen in against_good.items()}
+
 def evaluate(
     labels,       # (N,), true for a defective image
     types,        # N names, 'good' or a defect's
@@ -174,8 +183,6 @@ def evaluate(
     num_thresholds:int|None=None,   # of `aupro`
 )->dict:          # areas between 0 and 1; `per_type`: image AUROC of each defect type against the nominal images
     "All metrics of a record."
-    kinds = np.array(types)
-    against_good = {t: np.isin(kinds, [t, 'good']) for t in sorted(set(types) - {'good'})}
     return dict(image_auroc=image_auroc(labels, scores), pixel_auroc=pixel_auroc(masks, maps), aupro=aupro(masks, maps, num_thresholds=num_thresholds),
                 aupro_300=aupro(masks, maps, num_thresholds=300), aupro_1000=aupro(masks, maps, num_thresholds=1000),
-                per_type={t: image_auroc(kinds[chosen] == t, scores[chosen]) for t, chosen in against_good.items()})
+                per_type=auroc_by_type(types, scores))

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Job', 'study_jobs', 'plan']
 
-# %% ../nbs/10_sweep.ipynb #4261d040
+# %% ../nbs/10_sweep.ipynb #04ab930a
 from dataclasses import dataclass
 from pathlib import Path
 from .augment import resolve_augment
-from .config import Config, UserError, apply_delta, check_seed, choose, resolve_budget
+from .config import Config, apply_delta, check_seed, choose, resolve_budget
 from .experiments import config_of, load_experiments
 from .records import read_json, run_folder
 from .stages import stage_keys
