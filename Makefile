@@ -9,7 +9,7 @@ NOTEBOOK = experiments/run.ipynb
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep]'
 	touch $@
 
 run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, about five minutes
@@ -19,11 +19,6 @@ run: .venv/installed   ## the main job: one (experiment, seed) on the embedded d
 test: .venv/installed  ## every test and every lesson notebook
 	$(BIN)/python -m pytest
 
-# The sweep's own environment stamp: Snakemake is needed by nothing else.
-.venv/sweep: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[sweep]'
-	touch $@
-
 BUDGET ?= auto
 EXPERIMENTS ?= all
 SEEDS ?= 42,123,7
@@ -31,9 +26,9 @@ DATA ?=
 CATEGORIES ?= cable
 PROFILE ?= local
 GPUS ?= 1
-study: .venv/sweep     ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
+study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
 	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --categories $(CATEGORIES)
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) --resources gpu=$(GPUS) $(DRY) --config budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" categories=$(CATEGORIES)
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" categories=$(CATEGORIES)
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['METRICS', 'STATUS', 'Experiment', 'load_experiments', 'ancestry', 'config_of']
 
-# %% ../nbs/10_experiments.ipynb #8ebba4cb
+# %% ../nbs/10_experiments.ipynb #a1d18fbd
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 import yaml
+from .augment import resolve_augment
 from .config import BUDGETS, Config, UserError, apply_delta, choose
 from .records import PROJECT
 
-# %% ../nbs/10_experiments.ipynb #1f48e9dc
+# %% ../nbs/10_experiments.ipynb #fdf12398
 METRICS = ('image_auroc', 'pixel_auroc', 'aupro')
 STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'pending', 'deprioritized', 'candidate')
 
@@ -83,8 +84,9 @@ def config_of(
     id:str,                              # an experiment
     budget:str,                          # a key of `BUDGETS`
     experiments:dict[str, Experiment],   # all of them
-)->Config:                               # augmentation may still be open
+    category:str='cable',                # whose augmentation fills what the experiment leaves open
+)->Config:                               # resolved
     "The budget's sizes, then every inherited change."
     config = apply_delta(Config(), BUDGETS[budget])
     for e in ancestry(id, experiments): config = apply_delta(config, e.change)
-    return config
+    return apply_delta(config, {'augment': vars(resolve_augment(config.augment, category))})

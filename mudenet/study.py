@@ -6,28 +6,27 @@
 __all__ = ['KEPT', 'Run', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish', 'results_table',
            'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #e465d045
+# %% ../nbs/11_study.ipynb #bc17ed49
 import argparse, ast, io, json, os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, yaml
 from PIL import Image
 from safetensors.torch import load_file
-from .augment import resolve_augment
 from .backbone import FeatureTarget
 from .cable import generate_cable
 from .config import Config, UserError, apply_delta, canonical_hash, check_seed, choose, resolve_budget
-from .data import Dataset, find_category, list_files, load_mvtec, split_holdout
+from .data import Dataset, dataset_name, load_mvtec, split_holdout
 from .decisions import RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_records, load_reported
-from .records import PROJECT, check_writable, environment, link_or_copy, locked, peak_memory, read_json, run_folder, write_atomic, write_json
+from .records import PROJECT, check_writable, environment, finished_record, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, write_atomic, write_json
 from .score import image_scores
 from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #760f722b
+# %% ../nbs/11_study.ipynb #ed8d109f
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -46,10 +45,6 @@ class Run:
 
     @property
     def store(self)->Store: return Store(self.folder.parents[2]/'stages')
-
-def _path(text)->Path:
-    "A path that the user gave; a relative one is taken from the project's folder, wherever the notebook runs."
-    return PROJECT/Path(str(text)).expanduser()
 
 def plan_run(
     experiment:str='retained',  # an id
@@ -73,18 +68,13 @@ def plan_run(
         try: overrides = ast.literal_eval(overrides) if overrides.strip() else {}
         except (ValueError, SyntaxError): raise UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.") from None
     if not isinstance(overrides or {}, dict): raise UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.")
-    config = config_of(experiment, budget, experiments)
+    config = config_of(experiment, budget, experiments, category)
     for delta in ({'distill.backbone': backbone} if backbone else {}, overrides or {}): config = apply_delta(config, delta)
-    if data_root:
-        root = _path(data_root)
-        list_files(find_category(root, category))
-        dataset = root.resolve().name
-    elif category != 'cable': raise UserError(f"Category '{category}' does not exist among the generated images; there is: cable. Give data_root for a dataset of your own.")
-    else: root, dataset = None, 'generated'
-    config = apply_delta(config, {'augment': vars(resolve_augment(config.augment, category))})
+    root = project_path(data_root) if data_root else None
+    dataset = dataset_name(root, category)
     FeatureTarget(config.distill.backbone, config.network.channels, seed)
     name = experiment + (f'+{canonical_hash(overrides)}' if overrides else '')
-    folder = run_folder(_path(runs_dir), name, dataset, category, config.distill.backbone, budget, seed)
+    folder = run_folder(project_path(runs_dir), name, dataset, category, config.distill.backbone, budget, seed)
     check_writable(folder, 2**28)
     return Run(experiment, seed, budget, device, dataset, category, root, config, folder)
 
@@ -111,7 +101,7 @@ def load_images(
     ds.load_seconds = time.perf_counter() - start
     return ds
 
-# %% ../nbs/11_study.ipynb #3907ea93
+# %% ../nbs/11_study.ipynb #902f1e3e
 KEPT = ('teacher', *PARTS, 'scores', 'limits', 'maps')   # what a run's folder holds beside its record: the same files as in the store
 
 @dataclass
@@ -122,10 +112,7 @@ class Result:
 
 def _finished(run:Run, data:str)->Result|None:
     "The stored run, if it is this one."
-    if not run.record_path.exists(): return None
-    record = read_json(run.record_path)
-    for what, stored, now in (('config', record.get('config_hash'), run.config.hash()), ('data', record.get('dataset', {}).get('fingerprint'), data)):
-        if stored != now: raise UserError(f"{run.record_path} holds a run with another {what} ({stored}, this one is {now}); set overwrite=True to replace it, or give another runs_dir.")
+    if not (record := finished_record(run.record_path, config=run.config.hash(), data=data)): return None
     path = run.folder/'maps.safetensors'
     try: return Result(record, load_file(path)['maps'])
     except Exception as e: raise UserError(f"{path} cannot be read ({e}); set overwrite=True to run again.") from None
@@ -154,14 +141,14 @@ def execute(
         write_json(run.record_path, record)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #1c7814b8
+# %% ../nbs/11_study.ipynb #8af56a31
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
 )->list[Path]:               # the files written
     "Copy each finished run's record to where published figures come from."
     out = []
-    for path in sorted(_path(runs_dir).glob('*/*/seed*/record.json')):
+    for path in sorted(project_path(runs_dir).glob('*/*/seed*/record.json')):
         experiment, data, seed = path.parts[-4:-1]
         if '+' in experiment: continue          # a quick trial is not published
         out.append(Path(results)/data/f'{experiment}-{seed}.json')
@@ -197,7 +184,7 @@ def write_readme(
     before, rest = path.read_text().split('<!-- results -->')
     write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
 
-# %% ../nbs/11_study.ipynb #32aa5700
+# %% ../nbs/11_study.ipynb #c854a7c1
 def _columns(rows:list[dict], names:list[str])->str:
     "Rows as aligned text."
     cells = [names, *([str(r[n]) for n in names] for r in rows)]
@@ -231,7 +218,7 @@ def _reuse(a)->tuple:
     return rows, _columns(text, ['id', 'parent', 'runs', 'reuses'])
 
 def _plan(a)->tuple:
-    p = plan(study_jobs(a.experiments, a.seeds, a.budget, a.data_root, a.categories, _path(a.runs_dir), torch.cuda.is_available()))
+    p = plan(study_jobs(a.experiments, a.seeds, a.budget, a.data_root, a.categories, a.runs_dir, torch.cuda.is_available()))
     rows = [r | dict(state='finished' if r['finished'] else 'to run', stages=' '.join(r['stages']) or '-') for r in p['jobs']]
     share = f", {100*p['epochs']/p['naive_epochs']:.0f} %" if p['naive_epochs'] else ''
     time = 'no estimate: no finished run to measure by' if p['seconds'] is None else f"about {p['seconds']/60:.0f} minutes of training, by the finished runs"

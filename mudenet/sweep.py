@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['Job', 'study_jobs', 'plan']
 
-# %% ../nbs/10_sweep.ipynb #04ab930a
+# %% ../nbs/10_sweep.ipynb #57ad565b
 from dataclasses import dataclass
 from pathlib import Path
-from .augment import resolve_augment
-from .config import Config, apply_delta, check_seed, choose, resolve_budget
+from .config import Config, check_seed, choose, resolve_budget
+from .data import dataset_name
 from .experiments import config_of, load_experiments
-from .records import read_json, run_folder
+from .records import finished_record, project_path, run_folder
 from .stages import stage_keys
 from .train import PARTS
 
-# %% ../nbs/10_sweep.ipynb #fe965739
+# %% ../nbs/10_sweep.ipynb #2096344e
 @dataclass(frozen=True)
 class Job:
     "One run of a study."
@@ -26,13 +26,16 @@ class Job:
     config:Config         # resolved
     keys:dict[str, str]   # of its stages; good for comparing jobs, not for the store: the images are named, not read
 
+    @property
+    def record(self)->dict|None: return finished_record(self.folder/'record.json', config=self.config.hash())
+
 def study_jobs(
     experiments:str='all',      # ids with commas between, or 'all'
     seeds:str='42,123,7',       # with commas between
     budget:str='auto',          # as `plan_run` takes it
     data_root:str='',           # a folder in MVTec AD layout; empty: the generated cable
     categories:str='cable',     # with commas between
-    runs_dir:Path=Path('runs'), # where runs are kept
+    runs_dir:str='runs',        # where runs are kept
     cuda:bool=False,            # whether the runs will use CUDA
 )->list[Job]:                   # in the log's order: a parent before its children
     "Every run of a study, checked before any of them starts."
@@ -40,29 +43,30 @@ def study_jobs(
     ids = list(log) if experiments == 'all' else [choose('Experiment', e.strip(), log) for e in str(experiments).split(',')]
     numbers = [check_seed(s.strip()) for s in str(seeds).split(',')]
     depth = lambda id: 0 if log[id].parent is None else 1 + depth(log[id].parent)
-    name, jobs = Path(data_root).expanduser().resolve().name if data_root else 'generated', []
+    root, jobs = project_path(data_root) if data_root else None, []
     for category in [c.strip() for c in categories.split(',')]:
+        name = dataset_name(root, category)
         for id in sorted(dict.fromkeys(ids), key=depth):
-            config = config_of(id, budget, log)
-            config = apply_delta(config, {'augment': vars(resolve_augment(config.augment, category))})
+            config = config_of(id, budget, log, category)
             for seed in dict.fromkeys(numbers):
-                jobs.append(Job(id, seed, category, run_folder(runs_dir, id, name, category, config.distill.backbone, budget, seed), config, stage_keys(config, seed, f'{name}-{category}')))
+                folder = run_folder(project_path(runs_dir), id, name, category, config.distill.backbone, budget, seed)
+                jobs.append(Job(id, seed, category, folder, config, stage_keys(config, seed, f'{name}-{category}')))
     return jobs
 
-# %% ../nbs/10_sweep.ipynb #70882e8b
+# %% ../nbs/10_sweep.ipynb #457f4c20
 def plan(
     jobs:list[Job],   # of `study_jobs`
 )->dict:              # JSON-able: a row a job, and totals
     "What is left to do, and what reuse saves."
     done, rows, pace = set(), [], {}
     for j in jobs:
-        if not (j.folder/'record.json').exists(): continue
+        if not (record := j.record): continue
         done |= set(j.keys.values())
-        took = read_json(j.folder/'record.json')['durations']
+        took = record['durations']
         pace.setdefault('distill', []).append(took['teacher']/j.config.distill.epochs)
         pace.setdefault('train', []).append(sum(took[p] for p in PARTS)/j.config.train.epochs)
     for j in jobs:
-        finished = (j.folder/'record.json').exists()
+        finished = j.record is not None
         stages = [] if finished else [s for s, k in j.keys.items() if k not in done]
         done |= set(j.keys.values())
         epochs = dict(distill=j.config.distill.epochs if 'teacher' in stages else 0, train=j.config.train.epochs if set(PARTS) & set(stages) else 0)
