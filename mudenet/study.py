@@ -6,7 +6,7 @@
 __all__ = ['KEPT', 'Run', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish', 'results_table',
            'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #bc17ed49
+# %% ../nbs/11_study.ipynb #0542572b
 import argparse, ast, io, json, os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from .config import Config, UserError, apply_delta, canonical_hash, check_seed, 
 from .data import Dataset, dataset_name, load_mvtec, split_holdout
 from .decisions import RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
-from .audit import audit_log, audit_records, load_reported
+from .audit import audit_log, audit_pages, audit_records, load_reported
 from .records import PROJECT, check_writable, environment, finished_record, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, write_atomic, write_json
 from .score import image_scores
 from .stages import STAGES, Store, run_stages, stages_changed
@@ -184,7 +184,7 @@ def write_readme(
     before, rest = path.read_text().split('<!-- results -->')
     write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
 
-# %% ../nbs/11_study.ipynb #c854a7c1
+# %% ../nbs/11_study.ipynb #c144bd71
 def _columns(rows:list[dict], names:list[str])->str:
     "Rows as aligned text."
     cells = [names, *([str(r[n]) for n in names] for r in rows)]
@@ -232,8 +232,9 @@ def _table(a)->tuple:
     return rows, (_columns(text, ['experiment', 'parent', 'data', 'budget', 'seeds', *METRICS, 'verdict']) + '\n' + note) if rows else 'No experiment and its parent have records on the same seed yet.'
 
 def _audit(a)->tuple:
-    found = dict(log=audit_log(load_reported()), records=audit_records(RESULTS))
-    return found, '\n'.join(['The published log:', *(f'- {f}' for f in found['log'] or ['nothing found']), 'Our records:', *(f'- {f}' for f in found['records'] or ['nothing found'])])
+    found = dict(log=audit_log(load_reported()), records=audit_records(), pages=audit_pages())
+    titles = dict(log='The published log:', records='Our records:', pages='Our pages:')
+    return found, '\n'.join(line for k, title in titles.items() for line in (title, *(f'- {f}' for f in found[k] or ['nothing found'])))
 
 def _run(a)->tuple:
     run = plan_run(a.id, a.seed, a.budget, a.data_root, a.category, a.backbone, a.device, a.runs_dir, dict(s.partition('=')[::2] for s in a.set))

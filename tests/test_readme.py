@@ -2,7 +2,7 @@
 import shutil
 from conftest import ROOT
 from mudenet.records import read_json, write_json
-from mudenet.audit import audit_records
+from mudenet.audit import audit_pages, audit_records
 from mudenet.decisions import RESULTS
 from mudenet.study import results_table, write_readme
 
@@ -11,7 +11,10 @@ def test_the_table_is_computed_from_the_committed_records():
     assert results_table() in (ROOT/'README.md').read_text()
 
 
-def test_the_committed_records_add_up(): assert audit_records(RESULTS) == []
+def test_the_committed_records_add_up(): assert audit_records() == []
+
+
+def test_the_pages_state_what_was_reported_or_measured(): assert audit_pages() == []
 
 
 def test_a_changed_record_changes_the_table(tmp_path):
