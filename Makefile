@@ -23,12 +23,13 @@ BUDGET ?= auto
 EXPERIMENTS ?= all
 SEEDS ?= 42,123,7
 DATA ?=
-CATEGORIES ?= cable
+DATASET ?= auto
+CATEGORIES ?=
 PROFILE ?= local
 GPUS ?= 1
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
-	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --categories $(CATEGORIES)
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" categories=$(CATEGORIES)
+	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['NAMES', 'audit_log', 'load_reported', 'audit_records', 'audit_pages']
 
-# %% ../nbs/10_audit.ipynb #6699b2ed
+# %% ../nbs/10_audit.ipynb #32b2ba97
 import re
 from pathlib import Path
 import numpy as np, yaml
 from .config import canonical_hash, choose
 from .decisions import RESULTS, compare, load_results
 from .experiments import Experiment, config_of, load_experiments
-from .metrics import auroc_by_type, image_auroc
+from .evaluate import auroc_by_type
+from .metrics import image_auroc
 from .records import PROJECT, read_json
 
 # %% ../nbs/10_audit.ipynb #3f7bec4e
@@ -83,7 +84,7 @@ def load_reported(
         t |= dict(seeds=own['seeds'], figures={m: own[m] for m in NAMES})
     return reported
 
-# %% ../nbs/10_audit.ipynb #82aea0af
+# %% ../nbs/10_audit.ipynb #32aec90c
 def audit_records(
     results:Path=RESULTS,    # a folder of committed records
 )->list[str]:          # findings, a sentence each
@@ -92,7 +93,7 @@ def audit_records(
     for path in sorted(Path(results).glob('*/*.json')):
         r, name = read_json(path), f'{path.parent.name}/{path.name}'
         types, scores = [i['type'] for i in r['images']], [i['score'] for i in r['images']]
-        truth = {'image_auroc': image_auroc([t != 'good' for t in types], scores)} | auroc_by_type(types, scores)
+        truth = auroc_by_type(types, scores) | ({'image_auroc': image_auroc([t != 'good' for t in types], scores)} if set(types) - {'good'} else {})
         for k, v in truth.items():
             stated = r['metrics']['per_type'].get(k, r['metrics'].get(k))
             if abs(stated - v) > 1e-6: found.append(f"{name}: {k} is {stated:.4f}, its image scores give {v:.4f}.")

@@ -60,7 +60,7 @@ def verdict(
     if seeds < 3: return 'not enough runs'
     return 'kept' if mean >= gain else 'rejected' if mean <= -gain else 'neutral'
 
-# %% ../nbs/10_decisions.ipynb #776e59ad
+# %% ../nbs/10_decisions.ipynb #387da790
 def compare(
     experiment:Experiment,   # with a parent
     loaded:dict,             # of `load_results`
@@ -74,11 +74,12 @@ def compare(
             seeds = [s for s in own if s in base]
             if not seeds: continue
             row = dict(experiment=id, parent=parent, **vars(where), config_hash=hash, parent_hash=parent_hash, seeds=seeds, metrics={})
-            for m in METRICS:
+            for m in [m for m in METRICS if all(m in r[s]['metrics'] for r in (own, base) for s in seeds)]:
                 a, b = ([r[s]['metrics'][m] for s in seeds] for r in (own, base))
                 mean, low, high = paired_interval([x - y for x, y in zip(a, b)])
                 row['metrics'][m] = dict(values=a, parent=b, mean=float(np.mean(a)), difference=mean, interval=[low, high] if len(seeds) > 1 else None)
             rule = experiment.decision
-            row['verdict'] = verdict(row['metrics'][rule['metric']]['difference'], len(seeds), rule['gain']) if rule else 'no rule'
+            decided = row['metrics'].get(rule['metric']) if rule else None
+            row['verdict'] = verdict(decided['difference'], len(seeds), rule['gain']) if decided else 'not measured' if rule else 'no rule'
             out.append(row)
     return out

@@ -13,7 +13,7 @@ from .augment import resolve_augment
 from .config import BUDGETS, Config, UserError, apply_delta, choose
 from .records import PROJECT
 
-# %% ../nbs/10_experiments.ipynb #fdf12398
+# %% ../nbs/10_experiments.ipynb #7d32cdd7
 METRICS = ('image_auroc', 'pixel_auroc', 'aupro')
 STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'pending', 'deprioritized', 'candidate')
 
@@ -84,9 +84,9 @@ def config_of(
     id:str,                              # an experiment
     budget:str,                          # a key of `BUDGETS`
     experiments:dict[str, Experiment],   # all of them
-    category:str='cable',                # whose augmentation fills what the experiment leaves open
+    augmentation:str='HC',               # the category's row, which fills what the experiment leaves open; by default cable's
 )->Config:                               # resolved
     "The budget's sizes, then every inherited change."
     config = apply_delta(Config(), BUDGETS[budget])
     for e in ancestry(id, experiments): config = apply_delta(config, e.change)
-    return apply_delta(config, {'augment': vars(resolve_augment(config.augment, category))})
+    return apply_delta(config, {'augment': vars(resolve_augment(config.augment, augmentation))})

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from .data import Dataset
 
-# %% ../nbs/12_figures.ipynb #cdeb1828
+# %% ../nbs/12_figures.ipynb #96a6e93d
 sns.set_theme(context='notebook', style='whitegrid', palette='colorblind', rc={'figure.dpi': 80, 'axes.titlesize': 'medium'})
 
 def _grid(rows:int, cols:int, size:float=1.5):
@@ -30,10 +30,10 @@ def show_samples(
     for (top, bottom), t in zip(axes.T, types):
         i = ds.types.index(t)
         top.imshow(_rgb(ds.test[i])); top.set_title(t.replace('_', '\n'), fontsize=8)
-        bottom.imshow(ds.masks[i], cmap='gray', vmin=0, vmax=1)
+        if ds.masks is not None: bottom.imshow(ds.masks[i], cmap='gray', vmin=0, vmax=1)
     return fig
 
-# %% ../nbs/12_figures.ipynb #be80e2d7
+# %% ../nbs/12_figures.ipynb #f4d6be1a
 def show_losses(
     record:dict,     # as in record.json
 )->Figure:
@@ -49,15 +49,18 @@ def metrics_table(
     record:dict,     # as in record.json
 )->pd.DataFrame:     # one column, in percent
     "The record's figures of merit."
-    names = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO (exact)', aupro_300='PRO (300 thresholds)', aupro_1000='PRO (1000 thresholds)')
-    return pd.DataFrame({'%': {label: round(100*record['metrics'][k], 1) for k, label in names.items()}})
+    names = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO', spro='sPRO', aupro_300='PRO (300 thresholds)', aupro_1000='PRO (1000 thresholds)',
+                 image_ap='image average precision', image_f1_max='image F1-max', pixel_ap='pixel average precision', pixel_f1_max='pixel F1-max')
+    m = record['metrics']
+    said = {k: f'{100*m[k]:.1f}' for k in names if k in m} | {k: f'not measured: {why}' for k, why in m.get('absent', {}).items()}
+    return pd.DataFrame({'%': {label: said[k] for k, label in names.items() if k in said}})
 
 def types_table(
     record:dict,     # as in record.json
 )->pd.DataFrame:     # by defect type
     "Image AUROC of each defect type against the nominal images, in percent."
     counts = pd.Series([i['type'] for i in record['images']]).value_counts()
-    return pd.DataFrame({'images': counts, 'image AUROC, %': pd.Series(record['metrics']['per_type'])*100}).dropna().round(1).sort_values('image AUROC, %')
+    return pd.DataFrame({'images': counts, 'image AUROC, %': pd.Series(record['metrics']['per_type'], dtype=float)*100}).dropna().round(1).sort_values('image AUROC, %')
 
 def show_scores(
     record:dict,     # as in record.json
@@ -84,6 +87,6 @@ def show_cases(
     top = np.quantile(scores, .98)
     for (a, b, c), (name, i) in zip(axes.T, chosen):
         a.imshow(_rgb(ds.test[i])); a.set_title(f'{name}\n{ds.types[i]}\n{scores[i]:.2f}', fontsize=7)
-        b.imshow(ds.masks[i], cmap='gray', vmin=0, vmax=1)
+        if ds.masks is not None: b.imshow(ds.masks[i], cmap='gray', vmin=0, vmax=1)
         c.imshow(maps[i], cmap='viridis', vmin=0, vmax=top)
     return fig

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #c617b0c1
+# %% ../nbs/10_stages.ipynb #fd12b67a
 import ast, contextlib, functools, importlib, json, time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,15 +13,15 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from .config import Config, Optimization, canonical_hash, derive_seed
-from .data import Dataset, split_holdout
+from .data import Dataset
 from .distill import distill_teacher
-from .metrics import evaluate
+from .evaluate import evaluate
 from .networks import make_network
 from .records import locked, write_tensors
-from .score import anomaly_maps, image_scores, raw_maps, score_limits
+from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
-# %% ../nbs/10_stages.ipynb #9326c3dc
+# %% ../nbs/10_stages.ipynb #c0c991bc
 @dataclass(frozen=True)
 class Stage:
     "A step whose result is kept."
@@ -45,7 +45,7 @@ STAGES = (
     Stage('scores',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute')),
     Stage('limits',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute', 'score.normalize_on')),
     Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
-    Stage('metrics',     ('maps',),                  ('metrics',),                   ('metric',)),
+    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics'),        ('metric',)),
 )
 
 # %% ../nbs/10_stages.ipynb #6e3062df
@@ -112,11 +112,13 @@ class Store:
         "Keep a result."
         write_tensors(self.path(name, key), tensors, {'facts': json.dumps(facts)})
 
-# %% ../nbs/10_stages.ipynb #1b132770
+# %% ../nbs/10_stages.ipynb #26a5b340
 @dataclass
 class Outcome:
     "What the stages of a run gave."
     keys:dict[str, str]          # by stage
+    fit:Tensor                   # indices of the nominal images that trained
+    held:Tensor                  # of those that were held out
     maps:Tensor=None             # (M,S,S): anomaly maps of the test images
     metrics:dict=None            # of `evaluate`
     losses:dict=field(default_factory=dict)    # 'distill' and 'train': terms by epoch
@@ -133,8 +135,8 @@ def run_stages(
     until:str='metrics',  # the last stage wanted: 'metrics', or 'teacher'
 )->Outcome:
     "The whole method, doing what is not kept yet."
-    fit, held = split_holdout(len(ds.train), config.data.holdout, seed)
-    out = Outcome(stage_keys(config, seed, canonical_hash([ds.fingerprint(), fit.tolist(), held.tolist()]), device))
+    fit, held = ds.split(config.data.holdout, seed)
+    out = Outcome(stage_keys(config, seed, canonical_hash([ds.fingerprint(), fit.tolist(), held.tolist()]), device), fit, held)
 
     def stages(names, work):
         "The results of stages that one piece of work can give."
@@ -175,6 +177,6 @@ def run_stages(
     nominal = ds.train[held] if config.score.normalize_on == 'holdout' else ds.train
     limits = stages(['limits'], lambda _: {'limits': ({'limits': score_limits(raw_maps(nets, nominal, config.compute, device))}, {})})['limits'][0]['limits']
     out.maps = stages(['maps'], lambda _: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
-    measure = lambda _: {'metrics': ({}, {'metrics': evaluate(ds.labels, ds.types, ds.masks.numpy(), out.maps.numpy(), image_scores(out.maps).numpy(), config.metric.num_thresholds)})}
+    measure = lambda _: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}
     out.metrics = stages(['metrics'], measure)['metrics'][1]['metrics']
     return out

@@ -6,17 +6,19 @@
 __all__ = ['KEPT', 'Run', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish', 'results_table',
            'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #0542572b
-import argparse, ast, io, json, os, sys, time
+# %% ../nbs/11_study.ipynb #aeca4800
+import ast, io, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, yaml
 from PIL import Image
 from safetensors.torch import load_file
 from .backbone import FeatureTarget
+from .benchmarks import Source, checked_source
 from .cable import generate_cable
+from .command import command_line, option, text_table
 from .config import Config, UserError, apply_delta, canonical_hash, check_seed, choose, resolve_budget
-from .data import Dataset, dataset_name, load_mvtec, split_holdout
+from .data import Dataset, load_dataset
 from .decisions import RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_pages, audit_records, load_reported
@@ -26,7 +28,7 @@ from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #ed8d109f
+# %% ../nbs/11_study.ipynb #16cbc77e
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -34,9 +36,7 @@ class Run:
     seed:int
     budget:str          # resolved: not 'auto'
     device:str          # 'cpu' or 'cuda'
-    dataset:str         # the folder's name, or 'generated'
-    category:str
-    data_root:Path|None # None: the generated cable
+    source:Source       # of the images
     config:Config       # resolved: nothing left open
     folder:Path         # where it is kept
 
@@ -50,8 +50,9 @@ def plan_run(
     experiment:str='retained',  # an id
     seed:int=42,                # 0 … 2^31 - 1
     budget:str='auto',          # 'smoke', 'cpu', 'screening', 'full' or 'auto'
-    data_root:str='',           # a folder in MVTec AD layout; empty: the generated cable
-    category:str='cable',       # a folder below it
+    data_root:str='',           # a folder that holds categories, or one of them; empty: the generated cable
+    category:str='',            # a folder below it; empty: the only one
+    dataset:str='auto',         # 'mvtec_ad', 'mvtec_loco', 'visa', 'folder'; 'auto' tells it by the folders
     backbone:str='',            # 'wide_resnet50_2' or 'efficientnet_lite0'; empty: the budget's
     device:str='auto',          # 'cpu', 'cuda' or 'auto'
     runs_dir:str='runs',        # where runs are kept
@@ -68,15 +69,14 @@ def plan_run(
         try: overrides = ast.literal_eval(overrides) if overrides.strip() else {}
         except (ValueError, SyntaxError): raise UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.") from None
     if not isinstance(overrides or {}, dict): raise UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.")
-    config = config_of(experiment, budget, experiments, category)
+    source = checked_source(project_path(data_root) if data_root else '', category, dataset)
+    config = config_of(experiment, budget, experiments, source.augmentation)
     for delta in ({'distill.backbone': backbone} if backbone else {}, overrides or {}): config = apply_delta(config, delta)
-    root = project_path(data_root) if data_root else None
-    dataset = dataset_name(root, category)
     FeatureTarget(config.distill.backbone, config.network.channels, seed)
     name = experiment + (f'+{canonical_hash(overrides)}' if overrides else '')
-    folder = run_folder(project_path(runs_dir), name, dataset, category, config.distill.backbone, budget, seed)
+    folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed)
     check_writable(folder, 2**28)
-    return Run(experiment, seed, budget, device, dataset, category, root, config, folder)
+    return Run(experiment, seed, budget, device, source, config, folder)
 
 # %% ../nbs/11_study.ipynb #8cd0cc81
 def check_parameters(
@@ -89,19 +89,19 @@ def check_parameters(
         for node in ast.parse(source).body:
             for target in getattr(node, 'targets', []): choose('Parameter', target.id, known)
 
-# %% ../nbs/11_study.ipynb #6c62ff67
+# %% ../nbs/11_study.ipynb #73bed938
 def load_images(
     run:Run,      # checked
 )->Dataset:
     "The run's images, decoded and resized once."
     size, start = run.config.data.image_size, time.perf_counter()
-    if run.data_root is not None: ds = load_mvtec(run.data_root, run.category, size)
+    if run.source.root is not None: ds = load_dataset(run.source, size)
     elif run.budget == 'smoke': ds = generate_cable(size, train=24, good=6, defects={'bent_wire': 2, 'cable_swap': 2, 'missing_cable': 2, 'cut_outer_insulation': 2})
     else: ds = generate_cable(size)
     ds.load_seconds = time.perf_counter() - start
     return ds
 
-# %% ../nbs/11_study.ipynb #902f1e3e
+# %% ../nbs/11_study.ipynb #972b6b83
 KEPT = ('teacher', *PARTS, 'scores', 'limits', 'maps')   # what a run's folder holds beside its record: the same files as in the store
 
 @dataclass
@@ -130,9 +130,8 @@ def execute(
             return found
         out = run_stages(ds, run.config, run.seed, run.store, run.device, fresh=overwrite)
         if out.reused: print(f"Taken from earlier runs: {', '.join(out.reused)}.")
-        fit, held = split_holdout(len(ds.train), run.config.data.holdout, run.seed)
         record = dict(experiment=run.experiment, seed=run.seed, budget=run.budget, config=run.config.to_dict(), config_hash=run.config.hash(),
-                      dataset=dict(name=run.dataset, category=run.category, fingerprint=data, train=len(fit), held_out=len(held), test=len(ds.test)),
+                      dataset=dict(name=run.source.name, benchmark=run.source.benchmark, category=run.source.category, fingerprint=data, train=len(out.fit), held_out=len(out.held), test=len(ds.test)),
                       environment=environment(run.device), stages=out.keys, reused=out.reused, metrics=out.metrics,
                       durations={k: round(v, 3) for k, v in ({'images': ds.load_seconds} | out.seconds).items()}, peak_memory=peak_memory(run.device), losses=out.losses,
                       images=[dict(path=p, type=t, score=s) for p, t, s in zip(ds.paths, ds.types, image_scores(out.maps).tolist())])
@@ -141,7 +140,7 @@ def execute(
         write_json(run.record_path, record)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #8af56a31
+# %% ../nbs/11_study.ipynb #d847a0ad
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
@@ -170,7 +169,7 @@ def results_table(
     lines = ['| experiment | data | backbone, budget | seeds | image AUROC | pixel AUROC | PRO | minutes | ran on |', '|---|---|---|---|---|---|---|---|---|']
     for (where, experiment, _), records in groups.items():
         mean = lambda f: np.mean([f(r) for r in records.values()])
-        figures = ' | '.join(f"{100*mean(lambda r: r['metrics'][m]):.1f}" for m in METRICS)
+        figures = ' | '.join(f"{100*mean(lambda r: r['metrics'][m]):.1f}" if all(m in r['metrics'] for r in records.values()) else '–' for m in METRICS)
         minutes, threads = mean(lambda r: sum(r['durations'].values()))/60, sorted({r['environment']['threads'] for r in records.values()})
         lines.append(f"| {experiment} | {where.dataset} {where.category} | {where.backbone}, {where.budget} | {', '.join(map(str, records))} | {figures} | {minutes:.1f} | {where.device}, {', '.join(map(str, threads))} threads |")
     return '\n'.join(lines)
@@ -184,13 +183,7 @@ def write_readme(
     before, rest = path.read_text().split('<!-- results -->')
     write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
 
-# %% ../nbs/11_study.ipynb #c144bd71
-def _columns(rows:list[dict], names:list[str])->str:
-    "Rows as aligned text."
-    cells = [names, *([str(r[n]) for n in names] for r in rows)]
-    widths = [max(len(c[i]) for c in cells) for i in range(len(names))]
-    return '\n'.join('  '.join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in cells)
-
+# %% ../nbs/11_study.ipynb #2fc80fe2
 def _points(c:dict)->str:
     "A metric's mean and its difference to the parent, in percent and points."
     interval = '' if c['interval'] is None else f" [{100*c['interval'][0]:+.1f}, {100*c['interval'][1]:+.1f}]"
@@ -199,7 +192,7 @@ def _points(c:dict)->str:
 def _list(a)->tuple:
     log = load_experiments()
     rows = [dict(id=e.id, parent=e.parent or '', status=e.status, protocol=e.protocol, title=e.title) for e in log.values()]
-    return rows, _columns(rows, ['id', 'parent', 'status', 'protocol', 'title'])
+    return rows, text_table(rows)
 
 def _show(a)->tuple:
     log = load_experiments()
@@ -215,21 +208,21 @@ def _reuse(a)->tuple:
         runs = stages_changed(*(config_of(x, budget, log) for x in (e.id, e.parent))) if e.parent else [s.name for s in STAGES]
         rows.append(dict(id=e.id, parent=e.parent or '', runs=runs, reuses=[s.name for s in STAGES if s.name not in runs]))
     text = [r | dict(runs=' '.join(r['runs']) or '-', reuses=' '.join(r['reuses']) or '-') for r in rows]
-    return rows, _columns(text, ['id', 'parent', 'runs', 'reuses'])
+    return rows, text_table(text)
 
 def _plan(a)->tuple:
-    p = plan(study_jobs(a.experiments, a.seeds, a.budget, a.data_root, a.categories, a.runs_dir, torch.cuda.is_available()))
+    p = plan(study_jobs(a.experiments, a.seeds, a.budget, a.data_root, a.categories, a.dataset, a.runs_dir, torch.cuda.is_available()))
     rows = [r | dict(state='finished' if r['finished'] else 'to run', stages=' '.join(r['stages']) or '-') for r in p['jobs']]
     share = f", {100*p['epochs']/p['naive_epochs']:.0f} %" if p['naive_epochs'] else ''
     time = 'no estimate: no finished run to measure by' if p['seconds'] is None else f"about {p['seconds']/60:.0f} minutes of training, by the finished runs"
-    return p, _columns(rows, ['experiment', 'seed', 'category', 'state', 'epochs', 'stages']) + f"\n{p['to_run']} of {p['runs']} runs to do; {p['epochs']} epochs instead of {p['naive_epochs']}{share}; {time}."
+    return p, text_table(rows, ['experiment', 'seed', 'category', 'state', 'epochs', 'stages']) + f"\n{p['to_run']} of {p['runs']} runs to do; {p['epochs']} epochs instead of {p['naive_epochs']}{share}; {time}."
 
 def _table(a)->tuple:
     loaded = load_results()
     rows = [r for e in load_experiments().values() if e.parent for r in compare(e, loaded)]
-    text = [dict(experiment=r['experiment'], parent=r['parent'], data=f"{r['dataset']} {r['category']}", budget=r['budget'], seeds=len(r['seeds']), verdict=r['verdict'], **{m: _points(c) for m, c in r['metrics'].items()}) for r in rows]
+    text = [dict(experiment=r['experiment'], parent=r['parent'], data=f"{r['dataset']} {r['category']}", budget=r['budget'], seeds=len(r['seeds']), verdict=r['verdict'], **{m: _points(r['metrics'][m]) if m in r['metrics'] else '–' for m in METRICS}) for r in rows]
     note = 'Percent; difference to the parent on the same seeds, with its 95 % interval (t over the seeds; three are few).'
-    return rows, (_columns(text, ['experiment', 'parent', 'data', 'budget', 'seeds', *METRICS, 'verdict']) + '\n' + note) if rows else 'No experiment and its parent have records on the same seed yet.'
+    return rows, (text_table(text, ['experiment', 'parent', 'data', 'budget', 'seeds', *METRICS, 'verdict']) + '\n' + note) if rows else 'No experiment and its parent have records on the same seed yet.'
 
 def _audit(a)->tuple:
     found = dict(log=audit_log(load_reported()), records=audit_records(), pages=audit_pages())
@@ -237,41 +230,30 @@ def _audit(a)->tuple:
     return found, '\n'.join(line for k, title in titles.items() for line in (title, *(f'- {f}' for f in found[k] or ['nothing found'])))
 
 def _run(a)->tuple:
-    run = plan_run(a.id, a.seed, a.budget, a.data_root, a.category, a.backbone, a.device, a.runs_dir, dict(s.partition('=')[::2] for s in a.set))
+    run = plan_run(a.id, a.seed, a.budget, a.data_root, a.category, a.dataset, a.backbone, a.device, a.runs_dir, dict(s.partition('=')[::2] for s in a.set))
     if a.until == 'teacher':
         out = run_stages(load_images(run), run.config, run.seed, run.store, run.device, until=a.until)
         return out.keys, f"The teacher is {'in the store already' if out.reused else 'distilled'}."
     record = execute(run, load_images(run), a.overwrite).record
-    return record, _columns([{k: f'{v:.4f}' for k, v in record['metrics'].items() if k != 'per_type'}], [k for k in record['metrics'] if k != 'per_type'])
+    return record, text_table([{k: f'{v:.4f}' for k, v in record['metrics'].items() if not isinstance(v, dict)} or record['metrics']['absent']])
 
 def main(
     argv:list[str]|None=None,   # by default the command line's
 )->int:                         # exit status
-    "The command line."
-    top = argparse.ArgumentParser('python -m mudenet.study', description='Experiments, plans, results and findings of this study.')
-    commands = top.add_subparsers(dest='command', required=True)
-    for name, do, text in (('list', _list, 'every experiment'), ('show', _show, 'one experiment: its change, config and figures'), ('plan', _plan, 'the runs of a study, and the epochs left'),
-                           ('reuse', _reuse, 'which stages each experiment runs after its parent'), ('table', _table, 'measured figures against the parent, with verdicts'),
-                           ('audit', _audit, 'what does not add up in the published log and in our records'), ('run', _run, 'one run, as the notebook does it')):
-        p = commands.add_parser(name, help=text)
-        p.set_defaults(do=do)
-        p.add_argument('--json', action='store_true', help='print JSON')
-        if name in ('show', 'run'): p.add_argument('id', help="a file experiments/<id>.qmd")
-        if name in ('show', 'plan', 'reuse', 'run'): p.add_argument('--budget', default='auto')
-        if name in ('plan', 'run'):
-            p.add_argument('--data-root', default=''); p.add_argument('--runs-dir', default='runs')
-        if name == 'plan':
-            p.add_argument('--experiments', default='all'); p.add_argument('--seeds', default='42,123,7'); p.add_argument('--categories', default='cable')
-        if name == 'run':
-            p.add_argument('--seed', default=42); p.add_argument('--category', default='cable'); p.add_argument('--backbone', default=''); p.add_argument('--device', default='auto')
-            p.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='a config field for a quick trial, such as train.epochs=5')
-            p.add_argument('--overwrite', action='store_true'); p.add_argument('--until', default='metrics', choices=['metrics', 'teacher'], help='stop after this stage')
-    a = top.parse_args(argv)
-    try: found, text = a.do(a)
-    except UserError as e: print(e, file=sys.stderr); return 2
-    try: print(json.dumps(found, indent=1) if a.json else text, flush=True)
-    except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # the reader has seen enough
-    return 0
+    "`python -m mudenet.study`."
+    budget, seeds = option('--budget', default='auto', help='smoke, cpu, screening, full; auto: screening on CUDA, else cpu'), option('--seeds', default='42,123,7')
+    data = [option('--data-root', default='', help='a folder that holds categories; empty: the generated cable'), option('--dataset', default='auto'), option('--runs-dir', default='runs'), budget]
+    id = option('id', help='a file experiments/<id>.qmd')
+    return command_line('python -m mudenet.study', 'Experiments, plans, results and findings of this study.', {
+        'list':  (_list, 'every experiment', []),
+        'show':  (_show, 'one experiment: its change, config and figures', [id, budget]),
+        'plan':  (_plan, 'the runs of a study, and the epochs left', [*data, seeds, option('--experiments', default='all'), option('--categories', default='', help='with commas between; empty: the only one')]),
+        'reuse': (_reuse, 'which stages each experiment runs after its parent', [budget]),
+        'table': (_table, 'measured figures against the parent, with verdicts', []),
+        'audit': (_audit, 'what does not add up in the published log, in our records and on our pages', []),
+        'run':   (_run, 'one run, as the notebook does it', [id, *data, option('--seed', default=42), option('--category', default=''), option('--backbone', default=''), option('--device', default='auto'),
+                  option('--set', action='append', default=[], metavar='FIELD=VALUE', help='a config field for a quick trial, such as train.epochs=5'), option('--overwrite', action='store_true'),
+                  option('--until', default='metrics', choices=['metrics', 'teacher'], help='stop after this stage')])}, argv)
 
 # %% ../nbs/11_study.ipynb #caed6d00
 if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())

@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['Job', 'study_jobs', 'plan']
 
-# %% ../nbs/10_sweep.ipynb #57ad565b
+# %% ../nbs/10_sweep.ipynb #396bf02d
 from dataclasses import dataclass
 from pathlib import Path
+from .benchmarks import checked_source
 from .config import Config, check_seed, choose, resolve_budget
-from .data import dataset_name
 from .experiments import config_of, load_experiments
 from .records import finished_record, project_path, run_folder
 from .stages import stage_keys
 from .train import PARTS
 
-# %% ../nbs/10_sweep.ipynb #2096344e
+# %% ../nbs/10_sweep.ipynb #c7b3beaa
 @dataclass(frozen=True)
 class Job:
     "One run of a study."
@@ -34,7 +34,8 @@ def study_jobs(
     seeds:str='42,123,7',       # with commas between
     budget:str='auto',          # as `plan_run` takes it
     data_root:str='',           # a folder in MVTec AD layout; empty: the generated cable
-    categories:str='cable',     # with commas between
+    categories:str='',          # with commas between; empty: the only one there is
+    dataset:str='auto',         # as `plan_run` takes it
     runs_dir:str='runs',        # where runs are kept
     cuda:bool=False,            # whether the runs will use CUDA
 )->list[Job]:                   # in the log's order: a parent before its children
@@ -43,14 +44,14 @@ def study_jobs(
     ids = list(log) if experiments == 'all' else [choose('Experiment', e.strip(), log) for e in str(experiments).split(',')]
     numbers = [check_seed(s.strip()) for s in str(seeds).split(',')]
     depth = lambda id: 0 if log[id].parent is None else 1 + depth(log[id].parent)
-    root, jobs = project_path(data_root) if data_root else None, []
+    root, jobs = project_path(data_root) if data_root else '', []
     for category in [c.strip() for c in categories.split(',')]:
-        name = dataset_name(root, category)
+        source = checked_source(root, category, dataset)
         for id in sorted(dict.fromkeys(ids), key=depth):
-            config = config_of(id, budget, log, category)
+            config = config_of(id, budget, log, source.augmentation)
             for seed in dict.fromkeys(numbers):
-                folder = run_folder(project_path(runs_dir), id, name, category, config.distill.backbone, budget, seed)
-                jobs.append(Job(id, seed, category, folder, config, stage_keys(config, seed, f'{name}-{category}')))
+                folder = run_folder(project_path(runs_dir), id, source.name, source.category, config.distill.backbone, budget, seed)
+                jobs.append(Job(id, seed, source.category, folder, config, stage_keys(config, seed, f'{source.name}-{source.category}')))
     return jobs
 
 # %% ../nbs/10_sweep.ipynb #457f4c20

@@ -3,6 +3,7 @@ import json, os, subprocess, sys
 import pytest
 from safetensors.torch import load_file
 from conftest import last_error, papermill
+from layouts import make_folder, make_good_only, make_mvtec_ad, make_mvtec_loco, make_visa
 from mudenet.records import read_json
 from mudenet.study import execute, load_images, plan_run
 
@@ -27,7 +28,7 @@ def test_without_an_output_path_the_notebook_is_printed_and_the_record_written(s
     notebook = json.loads(process.stdout)
     assert any('image/png' in o.get('data', {}) for c in notebook['cells'] for o in c.get('outputs', []))
     record = read_json(runs/SMOKE/'record.json')
-    assert {'image_auroc', 'pixel_auroc', 'aupro', 'aupro_300', 'aupro_1000', 'per_type'} == set(record['metrics'])
+    assert {'image_auroc', 'image_ap', 'image_f1_max', 'pixel_auroc', 'pixel_ap', 'pixel_f1_max', 'aupro', 'aupro_300', 'aupro_1000', 'per_type'} == set(record['metrics'])
     assert {'config', 'config_hash', 'dataset', 'seed', 'environment', 'losses', 'durations', 'peak_memory', 'images', 'metrics'} <= set(record)
 
 
@@ -77,10 +78,17 @@ def test_two_at_once_do_the_work_once(tmp_path):
     assert sum('This run is finished' in o for o in out) == 1
 
 
-def test_a_folder_in_mvtec_layout(cable_folder, tmp_path):
-    process = papermill(str(tmp_path/'out.ipynb'), '-p', 'budget', 'smoke', '-p', 'data_root', str(cable_folder), '-p', 'runs_dir', str(tmp_path))
+@pytest.mark.parametrize('layout, category, figures, absent', [
+    (make_mvtec_ad, 'nut', {'image_auroc', 'pixel_auroc', 'aupro'}, set()), (make_visa, 'pcb1', {'image_auroc', 'pixel_auroc', 'aupro'}, set()),
+    (make_mvtec_loco, 'juice_bottle', {'image_auroc', 'pixel_auroc', 'aupro', 'spro'}, set()), (make_folder, 'nuts', {'image_auroc'}, {'pixel_auroc', 'aupro'}),
+    (make_good_only, 'nuts', set(), {'image_auroc', 'pixel_auroc', 'aupro'})])
+def test_every_layout_through_the_notebook(layout, category, figures, absent, tmp_path):
+    layout(tmp_path/'data')
+    process = papermill(str(tmp_path/'out.ipynb'), '-p', 'budget', 'smoke', '-p', 'data_root', str(tmp_path/'data'), '-p', 'runs_dir', str(tmp_path/'runs'))
     assert process.returncode == 0, process.stderr
-    assert read_json(tmp_path/'retained/mvtec-cable-efficientnet_lite0-smoke/seed42/record.json')['dataset']['test'] == 7
+    record = read_json(tmp_path/f'runs/retained/data-{category}-efficientnet_lite0-smoke/seed42/record.json')
+    assert figures <= set(record['metrics']) and set(record['metrics'].get('absent', {})) == absent and not absent & set(record['metrics'])
+    if layout is make_mvtec_loco: assert set(record['metrics']['spro_per_type']) == {'logical_anomalies', 'structural_anomalies'} and record['dataset']['held_out'] == 2
 
 
 @pytest.mark.parametrize('parameter, value, says', [
