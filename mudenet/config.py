@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'BUDGETS', 'UserError', 'choose', 'Data', 'Augment', 'Network', 'Optimization', 'Distill', 'Train', 'Score',
-           'Metric', 'Compute', 'Config', 'canonical_hash', 'apply_delta', 'check', 'resolve_budget', 'check_seed',
-           'derive_seed']
+           'Metric', 'Compute', 'Config', 'canonical_hash', 'typed', 'apply_delta', 'check', 'resolve_budget',
+           'check_seed', 'derive_seed']
 
 # %% ../nbs/00_config.ipynb #d7d18631
 import difflib, hashlib, json
@@ -134,8 +134,8 @@ def canonical_hash(
     text = json.dumps(obj, sort_keys=True, separators=(',', ':'), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-# %% ../nbs/00_config.ipynb #e6ab6ee9
-def _typed(
+# %% ../nbs/00_config.ipynb #9ea63ccc
+def typed(
     name:str,   # the field's full name, for the message
     value,      # what was given
     kind:str,   # the field's annotation
@@ -173,7 +173,7 @@ def _nested(
         out.setdefault(group, {}).update({name: value} if name else value)
     return out
 
-# %% ../nbs/00_config.ipynb #1c5d739a
+# %% ../nbs/00_config.ipynb #109fc858
 def apply_delta(
     config:Config,   # the parent
     delta:dict,      # what changes: {'train': {'epochs': 5}} or {'train.epochs': 5}
@@ -184,7 +184,7 @@ def apply_delta(
         choose('Group of fields', group, groups)
         kinds = {f.name: f.type for f in fields(groups[group])}
         for name in values: choose('Field', f'{group}.{name}', [f'{group}.{k}' for k in kinds])
-        groups[group] = replace(groups[group], **{n: _typed(f'{group}.{n}', v, kinds[n]) for n, v in values.items()})
+        groups[group] = replace(groups[group], **{n: typed(f'{group}.{n}', v, kinds[n]) for n, v in values.items()})
     return check(Config(**groups))
 
 # %% ../nbs/00_config.ipynb #222aa388
@@ -249,12 +249,12 @@ def resolve_budget(
     if name == 'auto': return 'screening' if cuda else 'cpu'
     return choose('Budget', name, [*BUDGETS, 'auto'])
 
-# %% ../nbs/00_config.ipynb #654b27e0
+# %% ../nbs/00_config.ipynb #e5d9c9cb
 def check_seed(
     seed,      # what the user gave
 )->int:        # 0 … 2^31 - 1
     "The seed as a whole number, or one sentence."
-    number = _typed('seed', seed, 'int')
+    number = typed('seed', seed, 'int')
     if not 0 <= number < 2**31: raise UserError(f"The seed is {seed}; it must lie between 0 and {2**31 - 1}.")
     return number
 

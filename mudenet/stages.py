@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #fd12b67a
-import ast, contextlib, functools, importlib, json, time
+# %% ../nbs/10_stages.ipynb #f4d212f2
+import ast, contextlib, functools, importlib, json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from .checkpoint import Checkpoint
 from .config import Config, Optimization, canonical_hash, derive_seed
 from .data import Dataset
 from .distill import distill_teacher
 from .evaluate import evaluate
 from .networks import make_network
-from .records import locked, write_tensors
+from .records import locked, set_aside, write_tensors
 from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
@@ -84,7 +85,7 @@ def stages_changed(
     one, two = stage_keys(config, 0, ''), stage_keys(parent, 0, '')
     return [s for s in one if one[s] != two[s]]
 
-# %% ../nbs/10_stages.ipynb #96f5d5ac
+# %% ../nbs/10_stages.ipynb #aee631e4
 @dataclass(frozen=True)
 class Store:
     "Where results of stages are kept."
@@ -103,16 +104,19 @@ class Store:
         if not path.exists(): return None
         try:
             with safe_open(path, 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['facts'])
-        except Exception as e:
-            aside = path.with_suffix('.damaged')
-            path.replace(aside)
-            print(f"{path} cannot be read ({e}); it is set aside as {aside.name}, and the stage is done again.")
+        except Exception as e: set_aside(path, e)
 
     def write(self, name:str, key:str, tensors:dict[str, Tensor], facts:dict)->None:
         "Keep a result."
         write_tensors(self.path(name, key), tensors, {'facts': json.dumps(facts)})
 
-# %% ../nbs/10_stages.ipynb #26a5b340
+    def checkpoint(self,
+        keys:dict[str, str],   # of the stages that are trained together, by name
+    )->Checkpoint:
+        "Where their training is kept while it goes on: beside the first one's result."
+        return Checkpoint(self.path(*next(iter(keys.items()))).with_name('checkpoint.safetensors'), canonical_hash(keys))
+
+# %% ../nbs/10_stages.ipynb #456a510a
 @dataclass
 class Outcome:
     "What the stages of a run gave."
@@ -145,10 +149,11 @@ def run_stages(
             found = {} if fresh else {n: kept for n in names if (kept := store.read(n, out.keys[n]))}
             missing = [n for n in names if n not in found]
             if missing:
-                start = time.perf_counter()
-                for n, (tensors, facts) in work(missing).items():
-                    found[n] = tensors, facts | {'seconds': (time.perf_counter() - start)/len(missing)}
+                checkpoint = store.checkpoint({n: out.keys[n] for n in missing})
+                for n, (tensors, facts) in work(missing, checkpoint).items():
+                    found[n] = tensors, facts | {'seconds': checkpoint.spent()/len(missing)}
                 for n in missing: store.write(n, out.keys[n], *found[n])
+                checkpoint.remove()
         out.reused += [n for n in names if n not in missing]
         for n in names: out.seconds[n] = found[n][1]['seconds']
         return found
@@ -158,13 +163,13 @@ def run_stages(
         net.load_state_dict(state)
         return net.eval().requires_grad_(False)
 
-    def distill(missing):
-        teacher, history = distill_teacher(ds.train[fit], config.augment, config, seed, device)
+    def distill(missing, checkpoint):
+        teacher, history = distill_teacher(ds.train[fit], config.augment, config, seed, device, checkpoint)
         return {'teacher': (teacher.state_dict(), {'losses': history})}
 
-    def train(missing):
+    def train(missing, checkpoint):
         parts = [p for p in PARTS if p in missing or (p == 'autoencoder' and 's2' in missing)]
-        trained, history = train_students(ds.train[fit], nets['teacher'], config.augment, config, seed, device, parts)
+        trained, history = train_students(ds.train[fit], nets['teacher'], config.augment, config, seed, device, parts, checkpoint)
         return {p: (trained[p].state_dict(), {'losses': [{term: e[term]} for e in history]}) for p, term in zip(PARTS, ('L1', 'LA', 'L2')) if p in missing}
 
     kept = stages(['teacher'], distill)
@@ -173,10 +178,10 @@ def run_stages(
     kept |= stages(PARTS, train)
     nets |= {p: network(p, kept[p][0]) for p in PARTS}
     out.losses = dict(distill=kept['teacher'][1]['losses'], train=[{k: v for term in terms for k, v in term.items()} for terms in zip(*(kept[p][1]['losses'] for p in PARTS))])
-    raw = stages(['scores'], lambda _: {'scores': ({'raw': raw_maps(nets, ds.test, config.compute, device)}, {})})['scores'][0]['raw']
+    raw = stages(['scores'], lambda *_: {'scores': ({'raw': raw_maps(nets, ds.test, config.compute, device)}, {})})['scores'][0]['raw']
     nominal = ds.train[held] if config.score.normalize_on == 'holdout' else ds.train
-    limits = stages(['limits'], lambda _: {'limits': ({'limits': score_limits(raw_maps(nets, nominal, config.compute, device))}, {})})['limits'][0]['limits']
-    out.maps = stages(['maps'], lambda _: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
-    measure = lambda _: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}
+    limits = stages(['limits'], lambda *_: {'limits': ({'limits': score_limits(raw_maps(nets, nominal, config.compute, device))}, {})})['limits'][0]['limits']
+    out.maps = stages(['maps'], lambda *_: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
+    measure = lambda *_: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}
     out.metrics = stages(['metrics'], measure)['metrics'][1]['metrics']
     return out

@@ -15,7 +15,7 @@ from .records import finished_record, project_path, run_folder
 from .stages import stage_keys
 from .train import PARTS
 
-# %% ../nbs/10_sweep.ipynb #c7b3beaa
+# %% ../nbs/10_sweep.ipynb #c5528c9e
 @dataclass(frozen=True)
 class Job:
     "One run of a study."
@@ -27,7 +27,7 @@ class Job:
     keys:dict[str, str]   # of its stages; good for comparing jobs, not for the store: the images are named, not read
 
     @property
-    def record(self)->dict|None: return finished_record(self.folder/'record.json', config=self.config.hash())
+    def record(self)->dict|None: return finished_record(self.folder/'record.json', config=self.config.hash())[0]
 
 def study_jobs(
     experiments:str='all',      # ids with commas between, or 'all'

@@ -93,15 +93,22 @@ def test_every_layout_through_the_notebook(layout, category, figures, absent, tm
 
 @pytest.mark.parametrize('parameter, value, says', [
     ('sede', '42', "Parameter 'sede' does not exist; did you mean 'seed'?"),
-    ('seed', '4.2', 'takes a whole number'), ('seed', 'true', 'takes a whole number'),
+    ('seed', '4.2', 'takes a whole number'), ('seed', 'true', 'takes a whole number'), ('seed', '', 'takes a whole number'), ('overwrite', 'perhaps', 'true or false'),
     ('experiment', 'retaind', "did you mean 'retained'?"), ('budget', 'cpuu', "did you mean 'cpu'?"),
-    ('overrides', '{"train.epoch": 3}', "'train.epochs'"), ('overrides', '{"data.image_size": 100}', 'multiple of 32'),
+    ('overrides', '{"train.epoch": 3}', "'train.epochs'"), ('overrides', '5', 'must be a dict'), ('dataset', 'vissa', "did you mean 'visa'?"), ('overrides', '{"data.image_size": 100}', 'multiple of 32'),
     ('data_root', '/nowhere', '/nowhere does not exist'), ('runs_dir', '/proc/none', 'give another runs_dir')])
 def test_papermill_is_refused_in_one_sentence(parameter, value, says, tmp_path):
     args = {'budget': 'smoke', 'runs_dir': str(tmp_path)} | {parameter: value}
     process = papermill(os.devnull, *[a for k, v in args.items() for a in ('-p', k, v)])
     assert process.returncode == 1
     assert 'UserError' in last_error(process) and says in last_error(process)
+
+
+def test_text_is_taken_as_what_it_plainly_means(smoke, tmp_path):
+    process = papermill(str(tmp_path/'out.ipynb'), '-r', 'seed', '042', '-p', 'budget', 'smoke', '-r', 'runs_dir', str(smoke[0]), '-r', 'overwrite', 'False', '-p', 'overrides', "{'train.lr': 1e-3, 'train.detach': true}")
+    assert process.returncode == 0, process.stderr
+    record = read_json(next(smoke[0].glob('retained+*/*/seed42/record.json')))
+    assert comparable(record) == comparable(read_json(smoke[0]/SMOKE/'record.json'))          # those are the defaults
 
 
 def test_an_experiment_takes_what_its_parent_did_and_gives_the_bits_of_a_fresh_run(smoke, tmp_path):
@@ -111,13 +118,3 @@ def test_an_experiment_takes_what_its_parent_did_and_gives_the_bits_of_a_fresh_r
         with_reuse, alone = (execute(r, load_images(r)).record for r in (one, again))
         assert set(with_reuse['reused']) == reused and not alone['reused']
         assert comparable(with_reuse) == comparable(alone)
-
-
-def test_a_damaged_stage_is_named_set_aside_and_done_again(smoke, capsys):
-    run = plan_run(budget='smoke', runs_dir=smoke[0])
-    before = read_json(run.record_path)
-    path = run.store.path('maps', before['stages']['maps'])
-    path.unlink(); path.write_bytes(b'damaged')        # unlinked first: the run's folder shows the same file
-    run.record_path.unlink()
-    assert comparable(execute(run, load_images(run)).record) == comparable(before)
-    assert 'is set aside as result.damaged' in capsys.readouterr().out

@@ -1,0 +1,146 @@
+"Nothing is lost: killed, full, damaged, failed, two at once; and the bits are the same as if nothing had happened."
+import contextlib, os, random, resource, signal, subprocess, sys, time
+import pytest
+from safetensors.torch import load_file
+from mudenet.records import read_json
+from mudenet.stages import STAGES, Store
+from mudenet.study import KEPT, execute, load_images, plan_run
+
+EPOCHS = {'distill.epochs': 5, 'train.epochs': 5}
+COMMAND = ['run', 'retained', '--budget', 'smoke', *(a for k, v in EPOCHS.items() for a in ('--set', f'{k}={v}'))]
+HARNESS = """
+import os, sys, mudenet.checkpoint, mudenet.study
+mudenet.checkpoint.SHARE = 1e9                   # every epoch is kept, however short
+for line in sys.stdin:                           # a process for each run, without importing everything again
+    runs = line.strip()
+    if not (pid := os.fork()):
+        os.setpgid(0, 0)
+        with open(runs + '.out', 'a') as out: os.dup2(out.fileno(), 1); os.dup2(out.fileno(), 2)
+        try: status = mudenet.study.main([*%r, '--runs-dir', runs])
+        except BaseException as e: print(repr(e), flush=True); status = 99
+        os._exit(status)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+""" % (COMMAND,)
+
+
+@pytest.fixture(scope='module')
+def runner():
+    "A function that starts the run into a folder; it gives the process's id, and a function that waits for its end."
+    harness = subprocess.Popen([sys.executable, '-c', HARNESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=os.environ | {'OMP_NUM_THREADS': '1'})
+    def start(runs):
+        print(runs, file=harness.stdin, flush=True)
+        return int(harness.stdout.readline()), lambda: int(harness.stdout.readline())
+    yield start
+    harness.stdin.close(); harness.wait(60)
+
+
+def files_of(runs):
+    "Everything that a run has made, comparable."
+    folder = next(runs.glob('retained+*/*/seed42'))
+    record = read_json(folder/'record.json')
+    return {k: record[k] for k in ('metrics', 'losses', 'stages', 'images', 'config')}, {n: load_file(folder/f'{n}.safetensors') for n in KEPT}
+
+
+def same(one, two):
+    return one[0] == two[0] and all((a[k] == b[k]).all() for n, a in one[1].items() for b in [two[1][n]] for k in a)
+
+
+@pytest.fixture(scope='module')
+def unbroken(runner, tmp_path_factory):
+    "The run without any accident, and its seconds."
+    runs = tmp_path_factory.mktemp('unbroken')/'runs'
+    runner(runs)[1]()                             # the first one warms caches up
+    start = time.perf_counter()
+    assert runner(runs.with_name('again'))[1]() == 0
+    return files_of(runs), time.perf_counter() - start
+
+
+MOMENTS = 20
+
+
+@pytest.mark.parametrize('part', range(4))
+def test_a_run_killed_at_random_moments_goes_on_with_the_same_bits(part, runner, unbroken, tmp_path):
+    expected, seconds = unbroken
+    rng, runs = random.Random(part), tmp_path/'runs'
+    for kill in [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGKILL][:MOMENTS//4]:      # one after the other, on one run
+        pid, end = runner(runs)
+        time.sleep(rng.uniform(0, seconds*.6))
+        with contextlib.suppress(ProcessLookupError): os.kill(pid, kill)
+        assert end() in (0, 99, -kill)
+    assert runner(runs)[1]() == 0
+    assert same(files_of(runs), expected)
+    assert not list(runs.rglob('checkpoint.safetensors')) and not list(runs.rglob('*.aside*'))
+
+
+def test_a_training_goes_on_at_its_last_epoch(runner, unbroken, tmp_path):
+    runs, found = tmp_path/'runs', []
+    pid, end = runner(runs)
+    while not found: found = list(runs.rglob('s1/*/checkpoint.safetensors'))
+    os.kill(pid, signal.SIGKILL); end()
+    assert found[0].exists()
+    assert runner(runs)[1]() == 0 and same(files_of(runs), unbroken[0])
+    assert "Taken from earlier runs: teacher" in runs.with_name('runs.out').read_text()
+
+
+def test_a_damaged_and_a_foreign_checkpoint_are_set_aside(runner, unbroken, tmp_path):
+    runs, found = tmp_path/'runs', []
+    pid, end = runner(runs)
+    while not found: found = list(runs.rglob('teacher/*/checkpoint.safetensors'))
+    os.kill(pid, signal.SIGKILL); end()
+    found[0].write_bytes(found[0].read_bytes()[:-50])
+    assert runner(runs)[1]() == 0 and same(files_of(runs), unbroken[0])
+    assert 'set aside as checkpoint.safetensors.aside1' in runs.with_name('runs.out').read_text()
+
+
+@pytest.mark.parametrize('name', [s.name for s in STAGES if s.name != 'metrics'])
+def test_a_damaged_stage_is_set_aside_and_done_again(name, unbroken, tmp_path, capsys):
+    run = plan_run(budget='smoke', runs_dir=tmp_path)
+    before = execute(run, load_images(run)).record
+    path = run.store.path(name, before['stages'][name])
+    path.unlink(); path.write_bytes(b'damaged')        # unlinked first: the run's folder shows the same file
+    run.record_path.unlink()
+    after = execute(run, load_images(run)).record
+    assert {k: after[k] for k in ('metrics', 'losses', 'images')} == {k: before[k] for k in ('metrics', 'losses', 'images')}
+    assert 'set aside as result.safetensors.aside1' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('limit', [2_000, 60_000, 400_000])
+def test_a_disk_that_is_full_is_named_and_the_run_goes_on_afterwards(limit, tmp_path):
+    run = plan_run(budget='smoke', runs_dir=tmp_path)
+    code = f"from mudenet.study import main\nimport sys\nsys.exit(main(['run', 'retained', '--budget', 'smoke', '--runs-dir', {str(tmp_path)!r}]))"
+    full = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert full.returncode == 2 and 'free some space' in full.stderr and full.stderr.count('\n') == 1
+    assert not run.record_path.exists() and not [p for p in tmp_path.rglob('.*safetensors*')]
+    assert execute(run, load_images(run)).record['metrics']
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_record_marked(tmp_path):
+    code = f"""
+import sys, mudenet.train, mudenet.study
+sound, calls = mudenet.train.stage2_losses, []
+def broken(*a, **k): calls.append(0); return {{t: v*(float('nan') if len(calls) == 5 else 1) for t, v in sound(*a, **k).items()}}
+if sys.argv[1:]: mudenet.train.stage2_losses = broken
+sys.exit(mudenet.study.main(['run', 'retained', '--budget', 'smoke', '--runs-dir', {str(tmp_path)!r}, '--set', 'train.epochs=3']))"""
+    failed = subprocess.run([sys.executable, '-c', code, 'broken'], capture_output=True, text=True)
+    folder = next(tmp_path.glob('retained+*/*/seed42'))
+    assert failed.returncode == 2 and 'the loss L1 is nan in batch 3 of epoch 2' in failed.stderr and 'lower the learning rate' in failed.stderr     # 22 images are two batches
+    assert read_json(folder/'record-failed.json')['failed'] in failed.stderr and not (folder/'record.json').exists()
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
+    assert (folder/'record.json').exists() and not (folder/'record-failed.json').exists()
+
+
+def test_two_processes_do_a_shared_stage_once(tmp_path):
+    code = "import sys\nfrom mudenet.study import *\nr = plan_run(sys.argv[1], budget='smoke', runs_dir=sys.argv[2])\nprint(execute(r, load_images(r)).record['reused'])"
+    both = [subprocess.Popen([sys.executable, '-c', code, e, tmp_path], stdout=subprocess.PIPE, text=True) for e in ('exp2', 'exp1')]
+    out = [p.communicate(timeout=300)[0] for p in both]
+    assert [p.returncode for p in both] == [0, 0] and sum("'teacher'" in o for o in out) == 1
+
+
+def test_the_lock_of_a_dead_process_holds_nobody(tmp_path):
+    code = f"import time\nfrom pathlib import Path\nfrom mudenet.records import locked\nwith locked(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(600)"
+    holder = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == 'held\n'
+    holder.kill(); holder.wait()
+    done = subprocess.run([sys.executable, '-c', code.replace('time.sleep(600)', 'pass')], capture_output=True, text=True, timeout=60)
+    assert done.stdout == 'held\n'
