@@ -109,7 +109,7 @@ def fit(
     for n in networks: n.eval()
     return history
 
-# %% ../nbs/06_distill.ipynb #4486c53d
+# %% ../nbs/06_distill.ipynb #944d4166
 def distill_teacher(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     augment:Augment,      # resolved
@@ -125,7 +125,7 @@ def distill_teacher(
     teacher = prepare(make_network('teacher', config.network, config.data.image_size, derive_seed(seed, 'teacher')), device, config.compute)
     def losses(x):
         e, maps = target(x), teacher(x)
-        if c.resolution == 'backbone': maps = [F.adaptive_avg_pool2d(m, e.shape[-2:]) for m in maps]
+        if c.resolution == 'backbone': maps = [F.avg_pool2d(m, m.shape[-1]//e.shape[-1]) for m in maps]
         return {'distill': embedding_loss([e]*3, maps, c.reduction)}
     history = fit([teacher], losses, images, augment, c, config.compute, derive_seed(seed, 'distill'), device, 'distill', checkpoint=checkpoint)
     return teacher.requires_grad_(False), history

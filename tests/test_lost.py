@@ -124,7 +124,7 @@ if sys.argv[1:]: mudenet.train.stage2_losses = broken
 sys.exit(mudenet.study.main(['run', 'retained', '--budget', 'smoke', '--runs-dir', {str(tmp_path)!r}, '--set', 'train.epochs=3']))"""
     failed = subprocess.run([sys.executable, '-c', code, 'broken'], capture_output=True, text=True)
     folder = next(tmp_path.glob('retained+*/*/seed42'))
-    assert failed.returncode == 2 and 'the loss L1 is nan in batch 3 of epoch 2' in failed.stderr and 'lower the learning rate' in failed.stderr     # 22 images are two batches
+    assert failed.returncode == 2 and 'the loss L1 is nan in batch 1 of epoch 3' in failed.stderr and 'lower the learning rate' in failed.stderr     # 22 images are two batches
     assert read_json(folder/'record-failed.json')['failed'] in failed.stderr and not (folder/'record.json').exists()
     assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
     assert (folder/'record.json').exists() and not (folder/'record-failed.json').exists()
