@@ -6,7 +6,7 @@
 __all__ = ['KEPT', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish',
            'results_table', 'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #11438074
+# %% ../nbs/11_study.ipynb #adf2aaf2
 import ast, io, sys, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from .audit import audit_log, audit_pages, audit_records, load_reported
 from .records import PROJECT, check_writable, environment, finished_record, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, set_aside, write_atomic, write_json
 from .score import image_scores
 from .stages import STAGES, Store, run_stages, stages_changed
-from .sweep import plan, study_jobs
+from .sweep import plan, run_together, study_jobs
 from .train import PARTS
 
 # %% ../nbs/11_study.ipynb #c5b457b1
@@ -201,7 +201,7 @@ def write_readme(
     before, rest = path.read_text().split('<!-- results -->')
     write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
 
-# %% ../nbs/11_study.ipynb #eed89ea3
+# %% ../nbs/11_study.ipynb #2ba6fe7a
 def _points(c:dict)->str:
     "A metric's mean and its difference to the parent, in percent and points."
     interval = '' if c['interval'] is None else f" [{100*c['interval'][0]:+.1f}, {100*c['interval'][1]:+.1f}]"
@@ -255,6 +255,19 @@ def _run(a)->tuple:
     record = execute(run, load_images(run)).record
     return record, text_table([{k: f'{v:.4f}' for k, v in record['metrics'].items() if not isinstance(v, dict)} or record['metrics']['absent']])
 
+def _several(a)->tuple:
+    cuda, jobs = torch.cuda.is_available(), []
+    for pair in a.pairs:
+        id, _, seed = pair.partition(':')
+        jobs += study_jobs(id, seed or '42', a.budget, a.data_root, a.category, a.dataset, a.runs_dir, cuda)
+    data = ['--budget', resolve_budget(a.budget, cuda), f'--data-root={a.data_root}', '--dataset', a.dataset, '--runs-dir', a.runs_dir]
+    command = lambda j: [sys.executable, '-m', 'mudenet.study', 'run', j.experiment, '--seed', str(j.seed), '--category', j.category, *data]
+    labels = {f'{j.experiment}-seed{j.seed}': j for j in jobs}
+    status = run_together({l: command(j) for l, j in labels.items() if not j.record}, a.at_once, a.minutes, project_path(a.runs_dir)/'logs')
+    rows = [dict(run=l, state='finished' if status.get(l, 0) == 0 else 'not finished' if status[l] is None else f"failed: {project_path(a.runs_dir)/'logs'/l}.log") for l in labels]
+    left = sum(r['state'] != 'finished' for r in rows)
+    return rows, text_table(rows) + (f'\n{left} of {len(rows)} runs are left; the same command goes on.' if left else ''), int(left > 0)
+
 def main(
     argv:list[str]|None=None,   # by default the command line's
 )->int:                         # exit status
@@ -271,7 +284,9 @@ def main(
         'audit': (_audit, 'what does not add up in the published log, in our records and on our pages', []),
         'run':   (_run, 'one run, as the notebook does it', [id, *data, option('--seed', default=42), option('--category', default=''), option('--backbone', default=''), option('--device', default='auto'),
                   option('--set', action='append', default=[], metavar='FIELD=VALUE', help='a config field for a quick trial, such as train.epochs=5'), option('--overwrite', action='store_true'),
-                  option('--until', default='metrics', choices=['metrics', 'teacher'], help='stop after this stage')])}, argv)
+                  option('--until', default='metrics', choices=['metrics', 'teacher'], help='stop after this stage')]),
+        'several': (_several, 'several runs side by side on this machine, for a time', [option('pairs', nargs='+', metavar='ID:SEED'), *data, option('--category', default=''),
+                  option('--at-once', type=int, default=1, help='how many side by side'), option('--minutes', type=float, default=float('inf'), help='stop then; the same command goes on')])}, argv)
 
 # %% ../nbs/11_study.ipynb #caed6d00
 if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())
