@@ -5,14 +5,18 @@
 # %% auto #0
 __all__ = ['auroc_by_type', 'spro_by_type', 'evaluate']
 
-# %% ../nbs/09_evaluate.ipynb #10b52768
+# %% ../nbs/09_evaluate.ipynb #f4b44b95
 from collections.abc import Callable
 import numpy as np, torch
 from torch import Tensor
 from torch.nn import functional as F
+from .aupimo import aupimo
+from .config import UserError
 from .data import Dataset
-from .metrics import aupro, average_precision, f1_max, image_auroc, pixel_auroc, saturated_area, spro
+from .metrics import average_precision, f1_max, image_auroc, pixel_metrics
+from .pro import aupro
 from .score import image_scores
+from .spro import saturated_area, spro
 
 # %% ../nbs/09_evaluate.ipynb #7dbe95e3
 def auroc_by_type(
@@ -42,7 +46,7 @@ def spro_by_type(
     groups = {t: [i for i, own in enumerate(ds.types) if own in (t, 'good')] for t in sorted(set(ds.types) - {'good'})}
     return {t: spro(_Lazy(chosen, saturated), _Lazy(chosen, enlarged), fpr_limit) for t, chosen in groups.items()}
 
-# %% ../nbs/09_evaluate.ipynb #220e2f9a
+# %% ../nbs/09_evaluate.ipynb #3f83033b
 def evaluate(
     ds:Dataset,                     # with types, and masks where there are any
     maps:Tensor,                    # (M,S,S), larger is more anomalous
@@ -50,14 +54,16 @@ def evaluate(
 )->dict:          # between 0 and 1; `per_type`: image AUROC of each defect type; `absent`: a reason by figure
     "All metrics of a record."
     labels, scores, maps_, out, absent = ds.labels, image_scores(maps).numpy(), maps.numpy(), {}, {}
-    if labels.any() and not labels.all(): out |= dict(image_auroc=image_auroc(labels, scores), image_ap=average_precision(labels, scores), image_f1_max=f1_max(labels, scores))
+    if labels.any() and not labels.all(): out |= dict(image_auroc=image_auroc(labels, scores), image_average_precision=average_precision(labels, scores), image_f1_max=f1_max(labels, scores))
     else: absent['image_auroc'] = 'no defective test images'
     out['per_type'] = auroc_by_type(ds.types, scores)
     if ds.masks is not None:
         masks = ds.masks.numpy()
-        out |= dict(pixel_auroc=pixel_auroc(masks, maps_), pixel_ap=average_precision(masks, maps_), pixel_f1_max=f1_max(masks, maps_), aupro=aupro(masks, maps_, num_thresholds=num_thresholds),
-                    aupro_300=aupro(masks, maps_, num_thresholds=300), aupro_1000=aupro(masks, maps_, num_thresholds=1000))
-    else: absent |= {k: 'no masks of the test images' for k in ('pixel_auroc', 'aupro')}
+        out |= pixel_metrics(masks, maps_) | {f'aupro_{n}': aupro(masks, maps_, num_thresholds=n) for n in (300, 1000)}
+        if num_thresholds: out['aupro'] = aupro(masks, maps_, num_thresholds=num_thresholds)
+        try: out['aupimo'] = aupimo(masks, maps_)[1]
+        except UserError as e: absent['aupimo'] = str(e)           # a small test set has too few nominal pixels
+    else: absent |= {k: 'no masks of the test images' for k in ('pixel_auroc', 'aupro', 'aupimo')}
     if ds.defects is not None:
         by_type = spro_by_type(ds, maps)
         out |= dict(spro=float(np.mean(list(by_type.values()))), spro_per_type=by_type)

@@ -33,7 +33,7 @@ def show_samples(
         if ds.masks is not None: bottom.imshow(ds.masks[i], cmap='gray', vmin=0, vmax=1)
     return fig
 
-# %% ../nbs/12_figures.ipynb #f4d6be1a
+# %% ../nbs/12_figures.ipynb #9397e85c
 def show_losses(
     record:dict,     # as in record.json
 )->Figure:
@@ -50,7 +50,7 @@ def metrics_table(
 )->pd.DataFrame:     # one column, in percent
     "The record's figures of merit."
     names = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO', spro='sPRO', aupro_300='PRO (300 thresholds)', aupro_1000='PRO (1000 thresholds)',
-                 image_ap='image average precision', image_f1_max='image F1-max', pixel_ap='pixel average precision', pixel_f1_max='pixel F1-max')
+                 image_average_precision='image average precision', image_f1_max='image F1-max', pixel_average_precision='pixel average precision', pixel_f1_max='pixel F1-max', aupimo='AUPIMO')
     m = record['metrics']
     said = {k: f'{100*m[k]:.1f}' for k in names if k in m} | {k: f'not measured: {why}' for k, why in m.get('absent', {}).items()}
     return pd.DataFrame({'%': {label: said[k] for k, label in names.items() if k in said}})

@@ -46,7 +46,7 @@ STAGES = (
     Stage('scores',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute')),
     Stage('limits',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute', 'score.normalize_on')),
     Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
-    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics'),        ('metric',)),
+    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro'), ('metric',)),
 )
 
 # %% ../nbs/10_stages.ipynb #6e3062df
