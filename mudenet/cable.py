@@ -6,7 +6,7 @@
 __all__ = ['SIZE', 'CORE_ANGLES', 'CORE_RING', 'CORE_RADIUS', 'COPPER_RADIUS', 'STRAND_RADIUS', 'SHEATH_OUTER', 'SHEATH_INNER',
            'COLORS', 'DEFECTS', 'LOGICAL', 'nominal_scenes', 'paint', 'add_defect', 'generate_cable', 'write_mvtec']
 
-# %% ../nbs/02_cable.ipynb #542aa6be
+# %% ../nbs/02_cable.ipynb #5ccfabff
 import math
 from pathlib import Path
 import numpy as np, torch
@@ -14,8 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from .config import UserError, derive_seed
-from .data import Dataset
-from .images import resize_images, resize_masks
+from .data import Dataset, resize_images, resize_masks
 
 # %% ../nbs/02_cable.ipynb #155d9a0e
 SIZE = 256

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['image_auroc', 'pixel_auroc', 'average_precision', 'f1_max', 'pixel_metrics']
 
-# %% ../nbs/09_metrics.ipynb #93017b73
+# %% ../nbs/09_metrics.ipynb #69e17319
 import numpy as np
 from .config import UserError
-from .pro import aupro, region_weights
+from .pro import region_weights
 from .ranks import Standing, check_limit, checked, mean_height, standing
 
 # %% ../nbs/09_metrics.ipynb #b18a375d
