@@ -9,7 +9,7 @@ NOTEBOOK = experiments/run.ipynb
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep,deploy,bench]'
 	touch $@
 
 run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, about five minutes

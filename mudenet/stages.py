@@ -126,7 +126,7 @@ def repeatable(
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
-# %% ../nbs/10_stages.ipynb #f70128e5
+# %% ../nbs/10_stages.ipynb #f2a40da6
 @dataclass
 class Outcome:
     "What the stages of a run gave."
@@ -191,7 +191,10 @@ def run_stages(
     out.losses = dict(distill=kept['teacher'][1]['losses'], train=[{k: v for term in terms for k, v in term.items()} for terms in zip(*(kept[p][1]['losses'] for p in PARTS))])
     raw = stages(['scores'], lambda *_: {'scores': ({'raw': raw_maps(nets, ds.test, config.compute, device)}, {})})['scores'][0]['raw']
     nominal = ds.train[held] if config.score.normalize_on == 'holdout' else ds.train
-    limits = stages(['limits'], lambda *_: {'limits': ({'limits': score_limits(raw_maps(nets, nominal, config.compute, device))}, {})})['limits'][0]['limits']
+    def measure_limits(*_):
+        seen = raw_maps(nets, nominal, config.compute, device)
+        return {'limits': ({'limits': score_limits(seen), 'held_out': seen if config.score.normalize_on == 'holdout' else seen[held]}, {})}     # the held-out maps: for a threshold
+    limits = stages(['limits'], measure_limits)['limits'][0]['limits']
     out.maps = stages(['maps'], lambda *_: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
     measure = lambda *_: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}
     out.metrics = stages(['metrics'], measure)['metrics'][1]['metrics']

@@ -6,9 +6,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def papermill(*args, cwd=ROOT):
+def papermill(*args, cwd=ROOT, notebook='run'):
     "Type `papermill experiments/run.ipynb …` in a terminal; returns the finished process."
-    command = [Path(sys.executable).with_name('papermill'), ROOT/'experiments'/'run.ipynb', *args, '--no-progress-bar']
+    command = [Path(sys.executable).with_name('papermill'), ROOT/'experiments'/f'{notebook}.ipynb', *args, '--no-progress-bar']
     return subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
