@@ -28,7 +28,7 @@ def choose(
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"{what} '{name}' does not exist; {hint}")
 
-# %% ../nbs/00_config.ipynb #95613bcf
+# %% ../nbs/00_config.ipynb #2fbd64ce
 @dataclass(frozen=True)
 class Data:
     "Images, as every stage sees them."
@@ -106,6 +106,7 @@ class Compute:
     "How, not what: the same mathematics in another precision or memory order."
     mixed_precision:bool = False  # bfloat16 autocast in the training steps
     channels_last:bool = False    # NHWC tensors
+    compile:str = 'none'          # the networks in training, by torch.compile: 'none', 'default', or 'cuda-graphs' (CUDA alone)
 
 # %% ../nbs/00_config.ipynb #d8b41c5b
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def apply_delta(
         groups[group] = replace(groups[group], **{n: typed(f'{group}.{n}', v, kinds[n]) for n, v in values.items()})
     return check(Config(**groups))
 
-# %% ../nbs/00_config.ipynb #222aa388
+# %% ../nbs/00_config.ipynb #4f248d73
 CHOICES = {
     'network.stem_pool': ('average', 'max'),
     'network.block': ('post-activation', 'pre-activation', 'relu-before-addition'),
@@ -199,6 +200,7 @@ CHOICES = {
     'distill.upsampling': ('bilinear', 'nearest'),
     'score.normalize_on': ('holdout', 'train'),
     'score.interpolation': ('bilinear', 'bicubic'),
+    'compute.compile': ('none', 'default', 'cuda-graphs'),
 }
 
 def check(

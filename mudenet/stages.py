@@ -22,7 +22,7 @@ from .records import locked, set_aside, write_tensors
 from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
-# %% ../nbs/10_stages.ipynb #c0c991bc
+# %% ../nbs/10_stages.ipynb #b57abd5c
 @dataclass(frozen=True)
 class Stage:
     "A step whose result is kept."
@@ -46,7 +46,7 @@ STAGES = (
     Stage('scores',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute')),
     Stage('limits',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute', 'score.normalize_on')),
     Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
-    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro'), ('metric',)),
+    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric',)),
 )
 
 # %% ../nbs/10_stages.ipynb #6e3062df

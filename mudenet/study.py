@@ -29,7 +29,7 @@ from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, run_together, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #c5b457b1
+# %% ../nbs/11_study.ipynb #68ea6e04
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -86,6 +86,7 @@ def plan_run(
     source = checked_source(project_path(data_root) if data_root else '', category, dataset)
     config = config_of(experiment, budget, experiments, source.augmentation)
     for delta in ({'distill.backbone': backbone} if backbone else {}, overrides): config = apply_delta(config, delta)
+    if config.compute.compile == 'cuda-graphs' and device != 'cuda': raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
     FeatureTarget(config.distill.backbone, config.network.channels, seed)
     name = experiment + (f'+{canonical_hash(overrides)}' if overrides else '')
     folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed)

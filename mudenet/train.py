@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['PARTS', 'stage2_losses', 'train_students']
 
-# %% ../nbs/07_train.ipynb #84374b26
+# %% ../nbs/07_train.ipynb #d3e8078a
 import torch
 from torch import Tensor, nn
 from .checkpoint import Checkpoint
 from .config import Augment, Config, UserError, derive_seed
-from .distill import embedding_loss, fit, prepare
+from .distill import compiled, embedding_loss, fit, prepare
 from .networks import make_network
 
 # %% ../nbs/07_train.ipynb #c770eb73
@@ -33,7 +33,7 @@ def stage2_losses(
     if 's2' in nets: terms['L2'] = embedding_loss([m.detach() for m in a] if detach else a, nets['s2'](x), reduction)
     return terms
 
-# %% ../nbs/07_train.ipynb #828b51f9
+# %% ../nbs/07_train.ipynb #8bfcc2d0
 def train_students(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     teacher:nn.Module,    # T, frozen, in eval mode
@@ -46,8 +46,8 @@ def train_students(
 )->tuple[dict[str, nn.Module], list[dict]]:   # the networks in eval mode; the terms of each epoch
     "Stage 2."
     if 's2' in parts and 'autoencoder' not in parts: raise UserError("S2 follows A on its way; train the parts 'autoencoder' and 's2' together.")
-    teacher = prepare(teacher, device, config.compute)
-    nets = {p: prepare(make_network(p, config.network, config.data.image_size, derive_seed(seed, p)), device, config.compute) for p in parts}
+    ready = lambda net: compiled(prepare(net, device, config.compute), config.compute)
+    teacher, nets = ready(teacher), {p: ready(make_network(p, config.network, config.data.image_size, derive_seed(seed, p))) for p in parts}
     c = config.train
     history = fit(list(nets.values()), lambda x: stage2_losses(x, teacher, nets, c.detach, c.reduction), images, augment, c, config.compute, derive_seed(seed, 'train'),
                   device, 'train', weights=dict(L1=c.l1_weight, LA=c.la_weight, L2=c.l2_weight), separate=c.separate_optimizers, checkpoint=checkpoint)

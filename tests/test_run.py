@@ -1,6 +1,6 @@
 "The main job from the outside: typed in a terminal, repeated, continued, and refused."
-import json, os, subprocess, sys
-import pytest
+import json, os, shutil, subprocess, sys
+import pytest, torch
 from safetensors.torch import load_file
 from conftest import last_error, papermill
 from layouts import make_folder, make_good_only, make_mvtec_ad, make_mvtec_loco, make_visa
@@ -57,9 +57,16 @@ def test_a_finished_run_is_shown_and_overwrite_repeats_it(smoke, tmp_path):
     assert path.stat().st_mtime_ns != before and comparable(read_json(path)) == comparable(record)
 
 
-@pytest.mark.parametrize('field, tolerance', [('channels_last', 1e-4), ('mixed_precision', 5e-2)])
-def test_memory_order_and_precision_leave_the_losses_as_they_were(smoke, field, tolerance, tmp_path):
-    run = plan_run(budget='smoke', runs_dir=tmp_path, overrides={f'compute.{field}': True})
+VARIANTS = [('channels_last', True, 1e-4), ('mixed_precision', True, 5e-2), ('compile', 'default', 1e-4), ('compile', 'cuda-graphs', 1e-4)]
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+@pytest.mark.parametrize('field, value, tolerance', VARIANTS, ids=[f'{f}={v}' for f, v, _ in VARIANTS])
+def test_how_it_is_computed_leaves_the_losses_as_they_were(device, field, value, tolerance, smoke, tmp_path):
+    if device == 'cuda' and not torch.cuda.is_available(): pytest.skip('no CUDA device')
+    if device == 'cpu' and value == 'cuda-graphs': pytest.skip('CUDA graphs are of CUDA')
+    if value == 'default' and device == 'cpu' and not shutil.which('g++'): pytest.skip('torch.compile needs g++ on the CPU')
+    run = plan_run(budget='smoke', device=device, runs_dir=tmp_path, overrides={f'compute.{field}': value})
     losses, plain = execute(run, load_images(run)).record['losses'], read_json(smoke[0]/SMOKE/'record.json')['losses']
     for stage in plain:
         assert losses[stage] == [pytest.approx(epoch, rel=tolerance) for epoch in plain[stage]]
