@@ -41,8 +41,8 @@ nbs: .venv/installed   ## after editing nbs/: export the package, run the lesson
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb
 	$(BIN)/nbdev_clean && $(BIN)/nbdev_clean --fname experiments
 
-publish: .venv/installed ## copy finished runs' records to experiments/results/ and write README's table
-	$(BIN)/python -c "from mudenet.study import publish, write_readme; publish(); write_readme()"
+publish: .venv/installed ## copy finished runs' records and pictures to experiments/results/ and write README's table
+	$(BIN)/python -c "from mudenet.study import publish, write_readme; from mudenet.log import publish_changes; publish(); write_readme(); publish_changes()"
 
 log: .venv/installed     ## tables, figures and pages of the site, from the records
 	$(BIN)/python -m mudenet.log

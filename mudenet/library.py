@@ -14,7 +14,7 @@ from fastcore.docments import docments
 from PIL import Image
 from .records import PROJECT, read_json
 
-# %% ../nbs/14_library.ipynb #b4447121
+# %% ../nbs/14_library.ipynb #ba488da5
 def page(
     front:dict,    # its front matter
     body:str,      # Markdown
@@ -35,8 +35,10 @@ def table(
     rows:list[list],        # cells: Markdown, one line each
 )->str:                     # 'not run' where there are no rows
     "A pipe table in a box of its own, which scrolls where the page is narrow."
-    cells = [[str(v).replace('|', '\\|').replace('\n', ' ') for v in r] for r in (head, *rows)]
-    widths = [min(60, max(3, *(len(re.sub(r'\]\(.*?\)|[`*]', '', r[i])) for r in cells))) for i in range(len(head))]     # Pandoc shares the width by the dashes
+    plain = lambda v: re.sub(r'\]\(.*?\)|<.*?>|[`*\[]', '', v)
+    long = lambda v: f'<span class="long">{v}</span>' if len(plain(v)) > 40 else v
+    cells = [[long(str(v).replace('|', '\\|').replace('\n', ' ')) for v in r] for r in (head, *rows)]
+    widths = [min(60, max(3, *(len(plain(r[i])) for r in cells))) for i in range(len(head))]     # Pandoc shares the width by the dashes
     lines = [f"| {' | '.join(r)} |" for r in (cells[0], ['-'*w for w in widths], *cells[1:])]
     box = ':'*3
     return f"{box} {{.scroll}}\n\n" + '\n'.join(lines) + f"\n\n{box}\n" if rows else 'not run\n'
@@ -87,10 +89,11 @@ def notebook_page(
             parts.append(text); pictures |= files
     return title, page({'title': title}, '\n'.join(p for p in parts if p)), pictures
 
-# %% ../nbs/14_library.ipynb #44ec29ab
+# %% ../nbs/14_library.ipynb #93e84bdd
 def _type(a)->str:
     "An annotation as text."
-    return '' if a is inspect.Parameter.empty or a is None else escape(str(getattr(a, '__name__', a) if isinstance(a, type) else a)).replace('typing.', '').replace('pathlib._local.', '').replace('pathlib.', '')
+    if a is inspect.Parameter.empty or a is None: return ''
+    return escape(re.sub(r'\b(?:\w+\.)+(?=\w)', '', a.__name__ if type(a) is type else str(a)))      # names without their modules
 
 def _entry(name:str, obj)->str:
     "One exported name."
@@ -120,7 +123,7 @@ def api_page(
     m = importlib.import_module(f'mudenet.{module}')
     source = re.search(r'File to edit: \.\./nbs/(\S+)\.ipynb', Path(m.__file__).read_text()).group(1)
     doc = (m.__doc__ or '').strip()
-    body = f"{doc}\n\nDefined in [{source}](../{source}.qmd).\n\n" + '\n'.join(_entry(n, getattr(m, n)) for n in m.__all__)
+    body = f"Defined in [{source}](../{source}.qmd).\n\n" + '\n'.join(_entry(n, getattr(m, n)) for n in m.__all__)
     return doc, page({'title': f'mudenet.{module}', 'description': doc}, body)
 
 # %% ../nbs/14_library.ipynb #cfd5751c

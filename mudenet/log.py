@@ -4,24 +4,27 @@
 
 # %% auto #0
 __all__ = ['UP', 'PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_sentence', 'roadmap', 'findings', 'audit',
-           'assumptions', 'budgets', 'seed_noise', 'thresholds', 'heatmaps', 'diagram', 'sync', 'write_log', 'main']
+           'assumptions', 'budgets', 'seed_noise', 'thresholds', 'heatmaps', 'diagram', 'publish_changes', 'sync',
+           'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #a450b44b
-import os, sys
+# %% ../nbs/15_log.ipynb #79873817
+import io, sys
 from html import escape
 from pathlib import Path
-import numpy as np, yaml
+import matplotlib.pyplot as plt, numpy as np, yaml
+from PIL import Image
+from safetensors.torch import load_file
 from scipy import stats
 from .audit import NAMES, audit_log, audit_pages, audit_records
+from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import Setting, compare
 from .library import fenced, library_pages, page, table
-from .pages import (Log, changes, differences, direction, experiment_page, interval_text, ours_text, page_link, percent, points, prose, read_log, reported_row, setting_text, status_text,
-                           measured_row)
-from .plots import figure_svg, pro_thresholds
-from .records import PROJECT, write_atomic
+from .pages import Log, changed_path, differences, direction, experiment_page, interval_text, moved_most, ours_text, page_link, percent, points, prose, read_log, reported_row, setting_text, status_text
+from .plots import figure_svg, pro_thresholds, show_changes
+from .records import PROJECT, project_path, run_folder, write_atomic
 
-# %% ../nbs/15_log.ipynb #68ebd9a1
+# %% ../nbs/15_log.ipynb #1bbf9f91
 UP = '/log/'    # how other pages reach the experiments' pages
 
 def main_setting(
@@ -36,35 +39,35 @@ def listing_page(
     log:Log,
 )->bytes:
     "All experiments, sortable and filterable."
-    where, names = main_setting(log), dict(step='#', when='date', title='experiment', description='change', reruns='runs again', reported='reported', ours='ours', verdict='verdict', outcome='outcome')
+    where, names = main_setting(log), dict(step='#', when='date', title='experiment', description='change', reruns='runs again', reported='reported', ours='ours', verdict='verdict', outcome='in the log')
     listing = dict(id='experiments', contents='*.qmd', type='table', sort='step', fields=list(names), categories=True, **{'field-display-names': names, 'sort-ui': True, 'filter-ui': True, 'page-size': 100, 'table-hover': True})
-    text = f"""Every experiment in the order of the published log, then those of our own. The differences are to the parent, in points, for {' / '.join(NAMES.values())}.
+    text = f"""Every experiment in the order of the published log, then those of our own. The differences are to the parent, in points, for {', '.join(NAMES.values())}.
 "Reported" are the published figures on MVTec AD's cable. "Ours" are means over our seeds on {setting_text(where) if where else 'nothing yet: not run'}; an experiment's page has the others.
-A verdict is what the rule that was declared beforehand makes of our figures; an outcome is what the published log made of its own.
+A verdict is what the rule that was declared beforehand makes of our figures; what the published log made of its own stands under "in the log".
 
 {':'*3} {{#experiments}}
 {':'*3}"""
     return page({'title': 'The log', 'page-layout': 'full', 'toc': False, 'listing': listing}, text)
 
-# %% ../nbs/15_log.ipynb #837cee63
-def _mean_text(values:list[float])->str: return percent(np.mean(values)) + (f' ± {100*np.std(values, ddof=1):.1f}' if len(values) > 1 else '')
+# %% ../nbs/15_log.ipynb #016a83cf
+def _mean_text(values:list[float])->str: return percent(np.mean(values)) + (f'\u00a0±\u00a0{100*np.std(values, ddof=1):.1f}' if len(values) > 1 else '')
 
 def headline(
     log:Log,
 )->str:
     "The paper, the earlier implementation, and ours."
     paper, rows = log.reported['paper'], []
-    rows.append(['paper', "MVTec AD cable", '500 epochs', '3 runs', *(f'{paper[m]:.1f}' for m in NAMES), 'reported', 'not stated'])
+    rows.append(['paper', *(f'{paper[m]:.1f}' for m in NAMES), 'reported', 'MVTec AD cable', '500 epochs', '3 runs', 'not stated'])
     for id in ('baseline', 'screening-baseline', 'e5.4', 'exp14'):
         e = log.experiments[id]
-        rows.append([f'earlier implementation, {page_link(id, UP)}', 'MVTec AD cable', f'`{e.protocol}`', ', '.join(map(str, e.reported['seeds'])), *(_mean_text([v/100 for v in e.reported[m]]) for m in NAMES), 'reported', 'not stated'])
+        rows.append([f'earlier, {page_link(id, UP)}', *(_mean_text([v/100 for v in e.reported[m]]) for m in NAMES), 'reported', 'MVTec AD cable', f'`{e.protocol}`', ', '.join(map(str, e.reported['seeds'])), 'not stated'])
     for id in ('retained', 'phase-b'):
         groups = [(s, records) for (s, experiment, _), records in log.loaded.items() if experiment == id]
-        for s, records in groups: rows.append([f'ours, {page_link(id, UP)}', f'{s.dataset} {s.category}', f'`{s.budget}`, {s.backbone}', ', '.join(map(str, records)), *(_mean_text([r['metrics'][m] for r in records.values()]) for m in NAMES), '**measured**', s.device])
-        if not groups: rows.append([f'ours, {page_link(id, UP)}', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', *['not run']*len(NAMES), 'not run', ''])
-    return table(['who', 'data', 'budget', 'seeds', *(f'{n}, %' for n in NAMES.values()), '', 'device'], rows)
+        for s, records in groups: rows.append([f'ours, {page_link(id, UP)}', *(_mean_text([r['metrics'][m] for r in records.values()]) for m in NAMES), '**measured**', f'{s.dataset} {s.category}', f'`{s.budget}`, {s.backbone}', ', '.join(map(str, records)), s.device])
+        if not groups: rows.append([f'ours, {page_link(id, UP)}', *['not run']*len(NAMES), '', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', ''])
+    return table(['who', *NAMES.values(), 'how', 'data', 'budget', 'seeds', 'device'], rows)
 
-# %% ../nbs/15_log.ipynb #229ee9bb
+# %% ../nbs/15_log.ipynb #4e45f811
 _STATES = {'kept': 'Kept', 'reference': 'References', 'neutral': 'Neutral', 'rejected': 'Rejected', 'pending': 'Pending', 'deprioritized': 'Set aside'}
 
 def first_sentence(text:str)->str:
@@ -88,7 +91,7 @@ def roadmap(
             rows.append([page_link(id, UP), log.experiments[id].title, why, differences(reported_row(log, id)) or '—', verdict if verdict == figures else f'{verdict} ({figures})'])
         if rows: parts.append(f"## {title}\n\n" + table(['experiment', 'change', 'why', 'reported', 'ours'], rows))
     ran = {k[1] for k in log.loaded}
-    return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {' / '.join(NAMES.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
+    return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {', '.join(NAMES.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
 
 # %% ../nbs/15_log.ipynb #ad762bc5
 def findings(
@@ -108,7 +111,7 @@ def findings(
     if not parts: parts.append('not run: no experiment and its parent have records on the same data and seed yet.\n')
     return '\n'.join(parts) + (f"\n## Not run\n\n{len(missing)} of {len(log.experiments)}: {', '.join(page_link(id, UP) for id in missing)}.\n" if missing else '')
 
-# %% ../nbs/15_log.ipynb #8f847a41
+# %% ../nbs/15_log.ipynb #92aa39f3
 def _stated(log:Log, t:dict)->list[list]:
     "Each figure that a table of the published log states, beside the figures it follows from."
     doubted, paper, rows = [f.split(' is ')[0] for f in audit_log(log.reported)], log.reported['paper'], []
@@ -118,7 +121,7 @@ def _stated(log:Log, t:dict)->list[list]:
             own, base = np.mean(t['figures'][m]), base_of(m)
             base = None if base is None else np.mean(base)
             truth = dict(mean=lambda: own, base_mean=lambda: base, delta=lambda: own - base, gap=lambda: own - paper[m], base_gap=lambda: base - paper[m], closed=lambda: 100*(own - base)/(paper[m] - base))[kind]()
-            rows.append([label, NAMES[m], f'{v:g}', f'{truth:.2f}', 'no' if f"{t['experiment']}, {NAMES[m]}: the stated {kind}" in doubted else 'yes'])
+            rows.append([page_link(t['experiment'], UP), label, NAMES[m], f'{v:g}'.replace('-', '−'), f'{truth:.2f}'.replace('-', '−'), '**no**' if f"{t['experiment']}, {NAMES[m]}: the stated {kind}" in doubted else 'yes'])
     return rows
 
 def _bases(log:Log, t:dict)->str:
@@ -142,13 +145,12 @@ def audit(
 )->str:
     "What adds up in the published log, and what does not."
     found, folder = audit_log(log.reported), log.project/'experiments'
-    tables = [(t, _stated(log, t)) for t in log.reported['tables']]
-    n, bad = sum(len(rows) for _, rows in tables), sum(r[-1] == 'no' for _, rows in tables for r in rows)
+    rows = [r for t in log.reported['tables'] for r in _stated(log, t)]
+    n, bad = len(rows), sum(r[-1] != 'yes' for r in rows)
     items = lambda f: '\n'.join(f'- {escape(x, quote=False)}' for x in f) or '- Nothing was found.'
-    parts = [f"{n} figures that the log states were computed again from its own figures by seed: {n - bad} add up within the rounding of one decimal, {bad} do not. {len(found)} findings in all.", f"## What does not add up\n\n{items(found)}"]
+    parts = [f"{n} means, gains, gaps and shares were computed again from the figures beside them. {'All' if not bad else n - bad} add up within the rounding of one decimal{f', {bad} do not' if bad else ''}. What stands in one table and comes from another is a different question: {len(found)} finding{'s'*(len(found) != 1)} in all.", f"## What does not add up\n\n{items(found)}"]
     parts += [b for t in log.reported['tables'] if 'base' in t and (b := _bases(log, t))]
-    parts.append('## Every figure, computed again\n\n"Adds up" asks whether the stated figure is within what the rounded figures by seed allow, so a difference of less than 0.1 can still add up.')
-    parts += [f"### {t['experiment']}\n\n{page_link(t['experiment'], UP)}" + (f", against {page_link(t['base_is'], UP)}" if 'base_is' in t else '') + '\n\n' + table(['what', 'metric', 'stated', 'computed', 'adds up'], rows) for t, rows in tables]
+    parts.append('## Every figure, computed again\n\nA base is the column that the table itself gives. "Adds up" asks whether the stated figure is within what the rounded figures by seed allow, so a small difference can still add up.\n\n' + table(['experiment', 'what', 'metric', 'stated', 'computed', 'adds up'], rows))
     parts += [f"## Our records\n\nEvery record's AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results'))}", f"## Our pages\n\nEvery figure with a decimal that an experiment's page states must be reported or measured somewhere.\n\n{items(audit_pages(folder, folder/'results'))}"]
     return '\n\n'.join(parts)
 
@@ -163,7 +165,7 @@ def assumptions(
         rows.append([a['id'], a['question'], a['choice'], a['evidence'], '; '.join(tested) or 'untested'])
     return table(['id', 'question', 'choice', 'evidence', 'tested by'], rows)
 
-# %% ../nbs/15_log.ipynb #1619da0b
+# %% ../nbs/15_log.ipynb #97397f16
 def budgets(
 )->str:
     "The budgets, from the config."
@@ -180,24 +182,26 @@ def seed_noise(
     rows = []
     def add(who, kind, where, seeds, values):
         half = stats.t.ppf(.975, len(seeds) - 1)/np.sqrt(len(seeds))
-        for m, name in NAMES.items():
-            sd = np.std(values[m], ddof=1)
-            rows.append([who, kind, where, name, len(seeds), f'{100*sd:.1f}', f'± {100*half*sd:.1f}'])
+        rows.append([who, kind, where, len(seeds), *(f'{100*sd:.1f} (±\u00a0{100*half*sd:.1f})' for sd in (np.std(values[m], ddof=1) for m in NAMES))])
+    parents = {e.parent for e in log.experiments.values()}
     for id, e in log.experiments.items():
-        if len(e.reported.get('seeds', [])) > 2: add(page_link(id, UP), 'reported', 'MVTec AD cable', e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in NAMES})
+        if id in parents and len(e.reported.get('seeds', [])) > 2: add(page_link(id, UP), 'reported', 'MVTec AD cable', e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in NAMES})
     for (s, id, _), records in log.loaded.items():
-        if len(records) > 2: add(page_link(id, UP), 'measured', f'{s.dataset} {s.category}, {s.budget}', list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
-    return table(['experiment', '', 'data', 'metric', 'seeds', 'standard deviation', 'half-width of the interval'], rows)
+        if id in parents and len(records) > 2: add(page_link(id, UP), 'measured', f'{s.dataset} {s.category}, {s.budget}', list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
+    return table(['experiment', 'how', 'data', 'seeds', *NAMES.values()], rows)
 
 def thresholds(
     log:Log,
 )->str:
     "PRO by 300 and 1000 linear thresholds against the exact one, from every record."
-    groups = [(s, id, list(records.values())) for (s, id, _), records in log.loaded.items() if all('aupro_300' in r['metrics'] and r['config'].get('metric', {}).get('num_thresholds') is None for r in records.values())]
+    groups = {}
+    for (s, _, _), records in log.loaded.items(): groups.setdefault(f'{s.dataset} {s.category}, {s.budget}', []).extend(r for r in records.values() if 'aupro_300' in r['metrics'] and r['config'].get('metric', {}).get('num_thresholds') is None)
+    groups = {k: rs for k, rs in groups.items() if rs}
     if not groups: return 'not run\n'
-    rows = [[page_link(id, UP), f'{s.dataset} {s.category}, {s.budget}', len(rs), *(f"{100*np.mean([r['metrics'][k] for r in rs]):.3f}" for k in ('aupro', 'aupro_300', 'aupro_1000')), f"{max(100*abs(r['metrics']['aupro_300'] - r['metrics']['aupro']) for r in rs):.3f}"] for s, id, rs in groups]
-    svg = figure_svg(pro_thresholds, {f'{s.dataset} {s.category}, {id}': rs for s, id, rs in groups}, alt='PRO by 300 and by 1000 linear thresholds minus exact PRO, one point a record', name='pro')
-    return fenced(f'<figure class="plot">{svg}<figcaption>PRO by linear thresholds minus exact PRO, in points; one point a record.</figcaption></figure>', '=html') + '\n' + table(['experiment', 'data', 'seeds', 'exact', '300 thresholds', '1000 thresholds', 'largest difference, 300'], rows)
+    largest = lambda rs, k: f"{max(100*abs(r['metrics'][k] - r['metrics']['aupro']) for r in rs):.3f}"
+    rows = [[name, len(rs), *(f"{100*np.mean([r['metrics'][k] for r in rs]):.3f}" for k in ('aupro', 'aupro_300', 'aupro_1000')), largest(rs, 'aupro_300'), largest(rs, 'aupro_1000')] for name, rs in groups.items()]
+    svg = figure_svg(pro_thresholds, groups, alt='PRO by 300 and by 1000 linear thresholds minus exact PRO, one point a record', name='pro')
+    return fenced(f'<figure class="plot">{svg}<figcaption>PRO by linear thresholds minus exact PRO, in points; one point a record.</figcaption></figure>', '=html') + '\n' + table(['data, budget', 'records', 'exact', '300', '1000', 'largest difference, 300', '1000'], rows)
 
 # %% ../nbs/15_log.ipynb #91076678
 def heatmaps(
@@ -216,7 +220,33 @@ def diagram(
     "The drawing of networks and data flow, inline, so that it takes the page's colours."
     return fenced((log.project/'experiments'/'site'/'diagram.svg').read_text(), '=html')
 
-# %% ../nbs/15_log.ipynb #9aaa5200
+# %% ../nbs/15_log.ipynb #54140ff6
+def publish_changes(
+    runs_dir:str='runs',      # whose finished runs are drawn
+    project:Path=PROJECT,     # holds experiments/
+)->list[Path]:                # the pictures written
+    "For each experiment and its parent, on their first common seed: the cases that moved most."
+    log, images, out = read_log(project), {}, []
+    for e in log.experiments.values():
+        for row in compare(e, log.loaded):
+            s, seed = Setting(*(row[k] for k in Setting.__dataclass_fields__)), row['seeds'][0]
+            paths = [run_folder(project_path(runs_dir), id, s.dataset, s.category, s.backbone, s.budget, seed)/'maps.safetensors' for id in (e.parent, e.id)]
+            if s.dataset != 'generated' or not all(p.exists() for p in paths): continue
+            parent, record = (log.loaded[s, id, row[key]][seed] for id, key in ((e.parent, 'parent_hash'), (e.id, 'config_hash')))
+            size = record['config']['data']['image_size']
+            if size not in images: images[size] = generate_cable(size)
+            if images[size].fingerprint() != s.fingerprint: continue          # a smaller set, of the smoke budget
+            if not (chosen := moved_most({seed: record}, {seed: parent})): continue
+            fig = show_changes(images[size], chosen, *(load_file(p)['maps'] for p in paths), (e.parent, e.id))
+            picture = io.BytesIO()
+            fig.savefig(picture, dpi=70); plt.close(fig)
+            thumbnail = io.BytesIO()
+            Image.open(picture).convert('RGB').quantize(64).save(thumbnail, 'PNG', optimize=True)
+            out.append(log.project/changed_path(e.id, s, seed))
+            write_atomic(out[-1], thumbnail.getvalue())
+    return out
+
+# %% ../nbs/15_log.ipynb #cc335ede
 PARTIALS = dict(headline=headline, roadmap=roadmap, findings=findings, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
 
 def sync(
@@ -252,5 +282,5 @@ def main()->int:
     print(', '.join(f'{n} files in {folder}/' for folder, n in done.items()))
     return 0
 
-# %% ../nbs/15_log.ipynb #3bde1325
+# %% ../nbs/15_log.ipynb #84038fe7
 if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())

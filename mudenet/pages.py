@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Log', 'read_log', 'percent', 'points', 'interval_text', 'setting_text', 'page_link', 'reported_row',
            'comparison_table', 'figures_table', 'direction', 'rule_text', 'verdict_text', 'reruns', 'commands',
-           'moved_most', 'measured', 'published', 'sections', 'prose', 'changes', 'status_text', 'measured_row',
-           'differences', 'ours_text', 'front_matter', 'experiment_page']
+           'moved_most', 'changed_path', 'measured', 'published', 'sections', 'prose', 'changes', 'status_text',
+           'measured_row', 'differences', 'ours_text', 'front_matter', 'experiment_page']
 
 # %% ../nbs/14_pages.ipynb #14641420
 import re
@@ -66,14 +66,15 @@ def page_link(
     "A link to an experiment's page."
     return f'[{id}]({up}{id}.qmd)'
 
-# %% ../nbs/14_pages.ipynb #04c3fcb1
+# %% ../nbs/14_pages.ipynb #3e245800
 def reported_row(
     log:Log,
     id:str,          # an experiment
 )->dict|None:        # as a row of `compare`; None where the published figures have no seed in common
     "The published figures of an experiment beside its parent's."
     e = log.experiments[id]
-    own, base = e.reported, log.experiments[e.parent].reported if e.parent else {}
+    own, parent = e.reported, log.experiments.get(e.parent)
+    base = parent.reported if parent and (parent.protocol == e.protocol or not e.change) else {}     # figures of 100 epochs are no base for those of 500, unless the length is what changes
     seeds = [s for s in own.get('seeds', []) if s in base.get('seeds', [])]
     if not seeds or not all(m in own and m in base for m in NAMES): return None
     row = dict(experiment=id, parent=e.parent, seeds=seeds, metrics={})
@@ -104,7 +105,7 @@ def figures_table(
     deviation = lambda v: f'{100*np.std(v, ddof=1):.1f}' if len(v) > 1 else '—'
     return table(['metric', *(f'seed {s}' for s in seeds), 'mean', 'standard deviation'], [[name, *map(percent, metrics[m]), percent(np.mean(metrics[m])), deviation(metrics[m])] for m, name in NAMES.items() if m in metrics])
 
-# %% ../nbs/14_pages.ipynb #c85c5572
+# %% ../nbs/14_pages.ipynb #2919bbe0
 def direction(
     measured:dict,       # a metric of a row of `compare`
     reported:dict|None,  # the same metric of `reported_row`
@@ -121,7 +122,7 @@ def rule_text(
 )->str:
     "The declared rule as a sentence."
     if not e.decision: return 'No rule: it is a reference.'
-    return f"Kept if the mean {NAMES[e.decision['metric']]} rises by at least {100*e.decision['gain']:g} points over {e.parent}, rejected if it falls by as much, neutral between; three seeds at least."
+    return f"Kept if the mean {NAMES[e.decision['metric']]} rises by at least {100*e.decision['gain']:g} point{'s'*(e.decision['gain'] != .01)} over {e.parent}, rejected if it falls by as much, neutral between; three seeds at least."
 
 def verdict_text(
     log:Log,
@@ -184,7 +185,7 @@ def moved_most(
     chosen = [*(m for m in moves[::-1][:n] if m[3] > m[2]), *(m for m in moves[:n] if m[3] < m[2])]
     return sorted(chosen, key=lambda m: -abs(m[3] - m[2]))
 
-# %% ../nbs/14_pages.ipynb #bfe40419
+# %% ../nbs/14_pages.ipynb #ef1d42be
 def _figure(svg:str, caption:str)->str: return fenced(f'<figure class="plot">{svg}<figcaption>{caption}</figcaption></figure>', '=html')
 
 def _slug(*parts)->str: return re.sub(r'[^a-z0-9]+', '-', '-'.join(map(str, parts)).lower()).strip('-')
@@ -201,6 +202,10 @@ def _cases(log:Log, id:str, e:Experiment, s:Setting, seeds)->str:
         for path, seed in _pictures(log, who, s, seeds)[:1]:
             out += f'![Cases of {who}, seed {seed}: the defects found most clearly, those missed most, and the worst false alarms; the title of each holds its score.]({path}){{.cases fig-alt="Images, their ground truth and their heatmaps, from the run of {who}, seed {seed}"}}\n\n'
     return out
+
+def changed_path(id:str, s:Setting, seed:int)->Path:
+    "Where the picture of the cases that changed most is kept, below the project."
+    return Path('experiments')/'results'/f'{s.dataset}-{s.category}-{s.backbone}-{s.budget}'/f'{id}-seed{seed}-changed.png'
 
 def _moves(moves:list)->str:
     "Images that moved, as a table."
@@ -224,10 +229,10 @@ def measured(
         parents = log.loaded.get((s, e.parent, own[0]['parent_hash']), {}) if own else {}
         if all(r.get('losses') for r in records.values()): parts.append(_figure(figure_svg(loss_curves, list(records.values()), list(parents.values()), alt=f'The loss terms of {id} by epoch' + (f', with those of {e.parent} dashed' if parents else ''), name=f'l-{name}'), 'Losses by epoch: the mean over seeds, and a band from the lowest to the highest' + ('; dashed, the parent.' if parents else '.')))
         parts.append(_cases(log, id, e, s, records))
-        if parents and (moves := moved_most(records, parents)): parts += ['The images that moved most among the nominal ones, mean over seeds:\n\n', _moves(moves)]
-    return '\n'.join(parts) or f"not run: no record of {id} is in `experiments/results/` yet.\n"
+        if parents and (moves := moved_most(records, parents)): parts += ['The images that moved most among the nominal ones, mean over seeds:\n\n', _moves(moves), *(f'![The cases that moved most with seed {seed}: image, ground truth, the heatmap of {e.parent} and that of {id}; above, the share of nominal images that each outscores, before and after.](/{p.as_posix()}){{.cases fig-alt="Test images with their ground truth and the heatmaps of {e.parent} and {id}"}}\n' for seed in records if (log.project/(p := changed_path(id, s, seed))).exists())]
+    return '\n'.join(parts) or f"**not run**: no record of {id} is in `experiments/results/` yet.\n"
 
-# %% ../nbs/14_pages.ipynb #a596a3ee
+# %% ../nbs/14_pages.ipynb #827a2829
 def published(
     log:Log,
     id:str,
@@ -236,12 +241,13 @@ def published(
     e, row = log.experiments[id], reported_row(log, id)
     if not e.reported: return 'not reported by seed.\n'
     source = f"Source: {e.reported['source']}.\n\n"
-    if row is None: return figures_table(e.reported['seeds'], {m: [v/100 for v in e.reported[m]] for m in NAMES if m in e.reported}) + '\n' + source
+    apart = f'No difference: {page_link(e.parent)} is not reported under the `{e.protocol}` protocol.\n\n' if e.parent and log.experiments[e.parent].protocol != e.protocol else ''
+    if row is None: return figures_table(e.reported['seeds'], {m: [v/100 for v in e.reported[m]] for m in NAMES if m in e.reported}) + '\n' + apart + source
     svg = figure_svg(seed_strips, row, alt=f"{', '.join(NAMES.values())} reported of {row['parent']} and {id}, a line a seed, and the paired differences", name='reported')
     note = 'One seed: no interval.' if len(row['seeds']) == 1 else "Below, each difference, their mean and its 95 % interval (Student's t), which the log doesn't give."
     return comparison_table(row) + '\n' + source + _figure(svg, f"Reported. {note}")
 
-# %% ../nbs/14_pages.ipynb #28d8f5fa
+# %% ../nbs/14_pages.ipynb #26aaf2e2
 def sections(
     text:str,       # a page's text below its front matter
 )->dict[str, str]:  # by heading, in order
@@ -285,7 +291,7 @@ def differences(
     row:dict|None,     # of `compare` or `reported_row`
 )->str:                # image AUROC, pixel AUROC and PRO
     "The three mean differences in points."
-    return '' if row is None else ' / '.join(points(row['metrics'][m]['difference']) for m in NAMES)
+    return '' if row is None else ', '.join(points(row['metrics'][m]['difference']) for m in NAMES)
 
 def ours_text(
     log:Log,
@@ -294,12 +300,12 @@ def ours_text(
 )->tuple[str, str]:     # figures, verdict
     "What a listing says of our runs."
     row, ran = measured_row(log, id, where), [k for k in log.loaded if k[1] == id]
-    if row is not None: return differences(row), row['verdict']
+    if row is not None: return differences(row), row['verdict'] if log.experiments[id].decision else 'reference'
     if not ran: return 'not run', 'not run'
-    if not log.experiments[id].parent: return ' / '.join(percent(np.mean([r['metrics'][m] for r in log.loaded[ran[0]].values()])) for m in NAMES), 'reference'
+    if not log.experiments[id].parent: return ', '.join(percent(np.mean([r['metrics'][m] for r in log.loaded[ran[0]].values()])) for m in NAMES), 'reference'
     return 'on its page', 'on its page'
 
-# %% ../nbs/14_pages.ipynb #c98a50a8
+# %% ../nbs/14_pages.ipynb #f420e698
 _PLACES = {'Hypothesis': ('Hypothesis', 'Why'), 'Rule': ('Rule', 'What would count'), 'Analysis': ('Analysis', 'What it showed'), 'Conclusion': ('Conclusion',)}
 
 def front_matter(
@@ -311,7 +317,7 @@ def front_matter(
     e, (figures, verdict) = log.experiments[id], ours_text(log, id, where)
     reported = reported_row(log, id)
     return dict(title=f'{id}: {e.title}', description=changes(e), experiment=id, step=f'{list(log.experiments).index(id) + 1:02d}', when=log.dates.get(id) or ('undated' if id in log.dates else 'ours'),
-                reruns=reruns(log, id), reported=differences(reported) or ('first figures' if e.reported else 'none'), ours=figures, verdict=verdict, outcome=status_text(log, id),
+                reruns=reruns(log, id), reported=differences(reported) or ('first figures' if e.reported else 'none'), ours=figures, verdict=verdict, outcome=e.status if id in log.dates else 'ours',
                 categories=[status_text(log, id), f'reruns {reruns(log, id)}', 'not run' if verdict == 'not run' else 'measured', *([f'verdict {verdict}'] if verdict in ('kept', 'rejected', 'neutral') else [])])
 
 def experiment_page(
@@ -328,6 +334,6 @@ def experiment_page(
     facts = dict(Parent=page_link(e.parent) if e.parent else 'none', Children=', '.join(map(page_link, children)) or 'none', Protocol=f'`{e.protocol}`', **{'Runs again': reruns(log, id), 'Published log': e.status if id in log.dates else 'not there: ours', 'Date': log.dates.get(id) or 'not given'})
     place, near = ids.index(id), lambda k, label: f'[{label} {ids[k]}]({ids[k]}.qmd)' if 0 <= k < len(ids) else ''
     body = ['\n'.join(f'- **{k}:** {v}' for k, v in facts.items()), f"## Hypothesis\n\n{placed['Hypothesis']}", f"## Change\n\n{fenced(yaml.safe_dump(e.change, sort_keys=False), 'yaml') if e.change else 'Nothing but the protocol.' if e.parent else 'Nothing: it is the root.'}",
-            f"## Rule\n\n{rule_text(e)}\n\n{placed['Rule']}", f'## Reported results\n\n{published(log, id)}', f'## Measured results\n\n{measured(log, id)}', f"## Analysis\n\n{placed['Analysis'] or 'None is written yet.'}",
+            f"## Rule\n\n{placed['Rule']}\n\n{rule_text(e)}", f'## Reported results\n\n{published(log, id)}', f'## Measured results\n\n{measured(log, id)}', f"## Analysis\n\n{placed['Analysis'] or 'None is written yet.'}",
             *(f'## {h}\n\n{b}' for h, b in text.items()), f"## Conclusion\n\n{placed['Conclusion']}\n\nBy the rule:\n\n{verdicts}", f'## Repeat it\n\n{commands(log, id)}', f"[All experiments](index.qmd) {near(place - 1, '←')} {near(place + 1, '→')}"]
     return page(front_matter(log, id, where), '\n\n'.join(body))
