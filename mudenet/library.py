@@ -89,11 +89,11 @@ def notebook_page(
             parts.append(text); pictures |= files
     return title, page({'title': title}, '\n'.join(p for p in parts if p)), pictures
 
-# %% ../nbs/14_library.ipynb #93e84bdd
+# %% ../nbs/14_library.ipynb #611660de
 def _type(a)->str:
     "An annotation as text."
     if a is inspect.Parameter.empty or a is None: return ''
-    return escape(re.sub(r'\b(?:\w+\.)+(?=\w)', '', a.__name__ if type(a) is type else str(a)))      # names without their modules
+    return escape(re.sub(r'\b(?:\w+\.)+(?=\w)', '', a.__name__ if isinstance(a, type) else str(a)))      # names without their modules
 
 def _entry(name:str, obj)->str:
     "One exported name."

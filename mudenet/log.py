@@ -24,7 +24,7 @@ from .pages import Log, changed_path, differences, direction, experiment_page, i
 from .plots import figure_svg, pro_thresholds, show_changes
 from .records import PROJECT, project_path, run_folder, write_atomic
 
-# %% ../nbs/15_log.ipynb #1bbf9f91
+# %% ../nbs/15_log.ipynb #c62c5d2b
 UP = '/log/'    # how other pages reach the experiments' pages
 
 def main_setting(
@@ -39,11 +39,11 @@ def listing_page(
     log:Log,
 )->bytes:
     "All experiments, sortable and filterable."
-    where, names = main_setting(log), dict(step='#', when='date', title='experiment', description='change', reruns='runs again', reported='reported', ours='ours', verdict='verdict', outcome='in the log')
+    where, names = main_setting(log), dict(step='#', when='date', title='experiment', description='change', reported='reported', ours='ours', verdict='verdict', outcome='log')
     listing = dict(id='experiments', contents='*.qmd', type='table', sort='step', fields=list(names), categories=True, **{'field-display-names': names, 'sort-ui': True, 'filter-ui': True, 'page-size': 100, 'table-hover': True})
     text = f"""Every experiment in the order of the published log, then those of our own. The differences are to the parent, in points, for {', '.join(NAMES.values())}.
 "Reported" are the published figures on MVTec AD's cable. "Ours" are means over our seeds on {setting_text(where) if where else 'nothing yet: not run'}; an experiment's page has the others.
-A verdict is what the rule that was declared beforehand makes of our figures; what the published log made of its own stands under "in the log".
+A verdict is what the rule that was declared beforehand makes of our figures; what the published log made of its own stands under "log".
 
 {':'*3} {{#experiments}}
 {':'*3}"""
@@ -154,14 +154,14 @@ def audit(
     parts += [f"## Our records\n\nEvery record's AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results'))}", f"## Our pages\n\nEvery figure with a decimal that an experiment's page states must be reported or measured somewhere.\n\n{items(audit_pages(folder, folder/'results'))}"]
     return '\n\n'.join(parts)
 
-# %% ../nbs/15_log.ipynb #652da6ad
+# %% ../nbs/15_log.ipynb #9865b15c
 def assumptions(
     log:Log,
 )->str:
     "The register with links and outcomes."
     rows, where = [], main_setting(log)
     for a in yaml.safe_load((log.project/'experiments'/'assumptions.yml').read_text()):
-        tested = [f"{page_link(id, UP)} ({status_text(log, id)}; ours: {ours_text(log, id, where)[1]})" for id in a.get('tested', [])]
+        tested = [f"{page_link(id, UP)} ({'' if id not in log.dates else status_text(log, id) + '; '}ours: {ours_text(log, id, where)[1]})" for id in a.get('tested', [])]
         rows.append([a['id'], a['question'], a['choice'], a['evidence'], '; '.join(tested) or 'untested'])
     return table(['id', 'question', 'choice', 'evidence', 'tested by'], rows)
 

@@ -305,7 +305,7 @@ def ours_text(
     if not log.experiments[id].parent: return ', '.join(percent(np.mean([r['metrics'][m] for r in log.loaded[ran[0]].values()])) for m in NAMES), 'reference'
     return 'on its page', 'on its page'
 
-# %% ../nbs/14_pages.ipynb #f420e698
+# %% ../nbs/14_pages.ipynb #f49b534b
 _PLACES = {'Hypothesis': ('Hypothesis', 'Why'), 'Rule': ('Rule', 'What would count'), 'Analysis': ('Analysis', 'What it showed'), 'Conclusion': ('Conclusion',)}
 
 def front_matter(
@@ -316,8 +316,8 @@ def front_matter(
     "What the listing shows of an experiment."
     e, (figures, verdict) = log.experiments[id], ours_text(log, id, where)
     reported = reported_row(log, id)
-    return dict(title=f'{id}: {e.title}', description=changes(e), experiment=id, step=f'{list(log.experiments).index(id) + 1:02d}', when=log.dates.get(id) or ('undated' if id in log.dates else 'ours'),
-                reruns=reruns(log, id), reported=differences(reported) or ('first figures' if e.reported else 'none'), ours=figures, verdict=verdict, outcome=e.status if id in log.dates else 'ours',
+    return dict(title=f'{id}: {e.title}', description=f'{changes(e)}; reruns {reruns(log, id)}', experiment=id, step=f'{list(log.experiments).index(id) + 1:02d}', when=log.dates.get(id) or ('undated' if id in log.dates else 'ours'),
+                reported=differences(reported) or ('first figures' if e.reported else 'none'), ours=figures, verdict=verdict, outcome=e.status if id in log.dates else 'ours',
                 categories=[status_text(log, id), f'reruns {reruns(log, id)}', 'not run' if verdict == 'not run' else 'measured', *([f'verdict {verdict}'] if verdict in ('kept', 'rejected', 'neutral') else [])])
 
 def experiment_page(
