@@ -84,7 +84,7 @@ def reported_row(
         row['metrics'][m] = dict(values=a, parent=b, mean=float(np.mean(a)), difference=mean, interval=[low, high] if len(seeds) > 1 else None)
     return row
 
-# %% ../nbs/14_pages.ipynb #cb5aa05d
+# %% ../nbs/14_pages.ipynb #cc29a3bc
 def comparison_table(
     row:dict,      # of `compare` or `reported_row`
 )->str:
@@ -95,7 +95,7 @@ def comparison_table(
         for who, values in ((row['parent'], c['parent']), (row['experiment'], c['values'])): rows.append([name, who, *map(percent, values), percent(np.mean(values)), ''])
         differences = [points(a - b) for a, b in zip(c['values'], c['parent'])]
         rows.append([name, '**difference**', *(f'**{d}**' for d in differences), f"**{points(c['difference'])}**", interval_text(c['interval'])])
-    return table(['metric', '', *(f'seed {s}' for s in row['seeds']), 'mean', '95 % interval'], rows)
+    return table(['metric', 'run', *(f'seed {s}' for s in row['seeds']), 'mean', '95 % interval'], rows)
 
 def figures_table(
     seeds:list[int],
