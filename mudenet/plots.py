@@ -82,7 +82,7 @@ def figure_svg(
     svg = re.sub(r'\n\s*', '\n', re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt" width="[\d.]+pt"', '', svg, count=1))
     return svg.replace('<svg', f'<svg role="img" aria-label="{escape(alt)}"', 1).strip()
 
-# %% ../nbs/14_plots.ipynb #8042eeb1
+# %% ../nbs/14_plots.ipynb #17ff2e84
 TERMS = {'distill': 'distillation', 'L1': 'L1: T, S1', 'LA': 'LA: T, A', 'L2': 'L2: A, S2'}
 
 def _curves(records:list[dict])->dict[str, np.ndarray]:
@@ -96,17 +96,16 @@ def loss_curves(
 )->Figure:
     "The four loss terms by epoch."
     own, base = _curves(records), _curves(parents)
-    fig, axes = _grid(1, len(TERMS), 2.4)
-    axes = axes[0]
-    for k, (ax, (t, title)) in enumerate(zip(axes, TERMS.items())):
+    fig, axes = _grid(2, 2, 4.4, hspace=.32, wspace=.2)
+    for k, (ax, (t, title)) in enumerate(zip(axes.flat, TERMS.items())):
         for curves, style in ((base, dict(linestyle='--', color=INK, linewidth=1, label='parent')), (own, dict(color=sns.color_palette('colorblind')[0], label='this'))):
             if t not in curves: continue
             epochs = np.arange(1, curves[t].shape[1]+1)
             ax.plot(epochs, curves[t].mean(0), **style)
             ax.fill_between(epochs, curves[t].min(0), curves[t].max(0), color=style['color'], alpha=.25, linewidth=0)
-        ax.set(title=title, xlabel='epoch', ylabel='squared distance' if k == 0 else '', yscale='log')
+        ax.set(title=title, xlabel='epoch' if k > 1 else '', ylabel='' if k%2 else 'squared distance', yscale='log')
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5))); ax.yaxis.set_major_formatter('{x:g}'); ax.yaxis.set_minor_locator(NullLocator())
-    if base: axes[-1].legend(fontsize=8)
+    if base: axes[0,1].legend(fontsize=10)
     return fig
 
 # %% ../nbs/14_plots.ipynb #783b3d97
