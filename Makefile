@@ -3,7 +3,7 @@ BIN := .venv/bin
 SEED ?= 42
 NOTEBOOK = experiments/run.ipynb
 
-.PHONY: run test lab study bench nbs publish clean
+.PHONY: run test lab study bench nbs publish log site clean
 
 # The environment is complete when this stamp exists; it is older than what it was made from never.
 .venv/installed: pyproject.toml constraints.txt
@@ -42,8 +42,14 @@ nbs: .venv/installed   ## after editing nbs/: export the package, run the lesson
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb
 	$(BIN)/nbdev_clean && $(BIN)/nbdev_clean --fname experiments
 
-publish: .venv/installed ## copy finished runs' records to experiments/results/ and write README's table
-	$(BIN)/python -c "from mudenet.study import publish, write_readme; publish(); write_readme()"
+publish: .venv/installed ## copy finished runs' records and pictures to experiments/results/ and write README's table
+	$(BIN)/python -c "from mudenet.study import publish, write_readme; from mudenet.log import publish_changes; publish(); write_readme(); publish_changes()"
+
+log: .venv/installed     ## tables, figures and pages of the site, from the records
+	$(BIN)/python -m mudenet.log
+
+site: log              ## the site in _site/: with Quarto where it is installed, else with smalldocs
+	$(BIN)/python -m mudenet.site
 
 clean:
-	rm -rf .venv *.egg-info .pytest_cache bench
+	rm -rf _site log library experiments/_generated .venv *.egg-info .pytest_cache bench
