@@ -16,7 +16,7 @@ from .audit import NAMES
 from .data import Dataset
 import mudenet.figures   # sets the theme
 
-# %% ../nbs/14_plots.ipynb #00047b86
+# %% ../nbs/14_plots.ipynb #27d06710
 MARKERS = 'osD^vPX*'
 
 def _grid(
@@ -41,7 +41,8 @@ def seed_strips(
     fig, axes = _grid(2, len(NAMES), 4.8, height_ratios=(3, 1.5), hspace=.42, bottom=.19)
     styles = _seed_style(len(row['seeds']))
     for k, (m, name) in enumerate(NAMES.items()):
-        c, (top, low) = row['metrics'][m], axes[:,k]
+        c, (top, low) = row['metrics'].get(m), axes[:,k]
+        if c is None: top.set_axis_off(); low.set_axis_off(); continue          # it could not be measured on these images
         for seed, style, own, base in zip(row['seeds'], styles, c['values'], c['parent']):
             top.plot([0, 1], [100*base, 100*own], **style, markersize=6, label=f'seed {seed}')
             low.plot(100*(own - base), 0, **style, markersize=6, linestyle='none')

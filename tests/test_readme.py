@@ -33,5 +33,5 @@ def test_a_changed_record_changes_the_table(tmp_path):
 
 def test_the_commands_named_exist():
     text, makefile = (ROOT/'README.md').read_text(), (ROOT/'Makefile').read_text()
-    for target in ('run', 'test', 'study', 'lab', 'bench', 'nbs'):
+    for target in ('run', 'test', 'study', 'lab', 'log', 'site', 'bench', 'nbs', 'publish'):
         assert f'make {target}' in text and f'\n{target}: ' in makefile
