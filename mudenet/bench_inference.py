@@ -130,7 +130,7 @@ class EfficientAD(nn.Module):
         maps = F.interpolate(y, size=256, mode='bilinear')[:,0]
         return maps, maps.amax((1,2))
 
-# %% ../nbs/13_bench_inference.ipynb #2ea46ac2
+# %% ../nbs/13_bench_inference.ipynb #786d7ad5
 def variants(
     nets:dict[str, nn.Module], limits:Tensor, size:int, calibration:np.ndarray,   # as `Detector`; (n,3,S,S), uint8: nominal
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, scores
@@ -163,7 +163,7 @@ def time_in_turn(
 
 @torch.no_grad()
 def inference_rows(
-    size:int=256, network:Network=Network(), batches:dict=dict({1: 7, 8: 3}),   # pixels; the config's group; rounds by batch size
+    size:int=256, network:Network=Network(), batches:dict={1: 5, 8: 3},   # pixels; the config's group; rounds by batch size
 )->Iterator[tuple]:   # what, ratio, of what, seconds an image
     "Time from uint8 images in memory to maps and scores."
     nets, images = settled_networks(network, size), blurred_images(max(16, *batches), size)

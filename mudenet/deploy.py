@@ -90,7 +90,7 @@ def open_scorer(
         export(run, file := Path(folder)/'run.onnx')
         return Scorer(file)
 
-# %% ../nbs/14_deploy.ipynb #c0631c82
+# %% ../nbs/14_deploy.ipynb #e06efe88
 TABLE, SKIPPED, HEATMAPS = 'scores.csv', 'skipped.csv', 'overlays'
 
 def overlay_path(
@@ -130,6 +130,7 @@ def predict(
     out = Path(out)
     base, paths = list_images(images, out)
     names = {p: p.relative_to(base).as_posix() for p in paths}
+    if len({overlay_path(out, n) for n in names.values()}) < len(paths): raise UserError(f"Two pictures in {images} would share the name of a heatmap, such as a.jpg and a.jpg.png; rename one.")
     try:
         _check(out, overwrite)
         scorer = open_scorer(run)

@@ -224,3 +224,8 @@ def test_the_notebook_predicts_and_refuses(files, pictures, tmp_path):
     for more, says in ((['-p', 'image', 'x'], "did you mean 'images'?"), ([], "Parameter 'out' is empty")):
         refused = papermill(os.devnull, *given, *more, notebook='predict')
         assert refused.returncode == 1 and says in last_error(refused)
+
+
+def test_two_pictures_never_share_a_heatmap(files, tmp_path):
+    for name in ('a.jpg', 'a.jpg.png'): Image.new('RGB', (64,64)).save(tmp_path/name)
+    with pytest.raises(UserError, match='rename one'): predict(files/'run.onnx', tmp_path, tmp_path/'out')
