@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['unpack']
 
-# %% ../nbs/01_archives.ipynb #f69db153
-import hashlib, os, shutil, stat, tarfile, tempfile, zipfile
+# %% ../nbs/01_archives.ipynb #7b9a6832
+import hashlib, lzma, os, shutil, stat, tarfile, tempfile, zipfile, zlib
 from pathlib import Path, PurePosixPath
 from .config import UserError
 from .progress import progress
 
-# %% ../nbs/01_archives.ipynb #251235ea
+# %% ../nbs/01_archives.ipynb #1d6d42ee
 def _members(archive)->list[tuple]:    # (member, name, bytes, 'file', 'folder' or what else it is)
     "All members of an open archive."
     if isinstance(archive, tarfile.TarFile):
@@ -37,9 +37,9 @@ def _checked(path:Path, archive)->list[tuple]:    # (member, path inside the fol
 def _open(path:Path):
     "The archive, whatever its kind."
     try: return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
-    except (OSError, tarfile.TarError, EOFError) as e: raise UserError(f"{path} cannot be read as an archive ({e}); fetch it again.") from None
+    except (OSError, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as e: raise UserError(f"{path} cannot be read as an archive ({e}); fetch it again.") from None
 
-# %% ../nbs/01_archives.ipynb #f8521d8d
+# %% ../nbs/01_archives.ipynb #7cd41633
 def _sha256(path:Path)->str:
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
@@ -71,10 +71,10 @@ def unpack(
             total = sum(size for *_, size in files)
             folder.parent.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder.parent).free
-            print(f'{len(files)} files, {total/2**20:.0f} MiB, into {folder}', flush=True)
+            print(f'{len(files)} files, {total/2**20:.0f} MiB, into {folder.name}', flush=True)
             if total > free: raise UserError(f"{folder.parent} has {free/2**20:.0f} MiB left, {path} needs {total/2**20:.0f} MiB; free some space or give another folder.")
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as beside:
                 for member, inside, size in progress(files, 'unpack'): _copy(archive, member, size, Path(beside)/'whole'/inside)
                 os.rename(Path(beside)/'whole', folder)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as e: raise UserError(f"{path} cannot be unpacked into {folder} ({e}); fetch it again, or give another folder.") from None
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as e: raise UserError(f"{path} cannot be unpacked into {folder} ({e}); fetch it again, or give another folder.") from None
     return folder

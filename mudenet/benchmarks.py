@@ -104,7 +104,12 @@ def _find_mvtec_loco(root:Path, category:str)->Files:
     _ghosts(folder, files)
     return _check_kinds(files)
 
-# %% ../nbs/01_benchmarks.ipynb #0c5e8309
+# %% ../nbs/01_benchmarks.ipynb #f50bd449
+def _visa_objects(root:Path)->list[str]:
+    "The categories that the table names."
+    try: return sorted({r['object'] for r in csv.DictReader((root/'split_csv'/'1cls.csv').read_text().splitlines())})
+    except (OSError, KeyError): return []
+
 def _find_visa(root:Path, category:str)->Files:
     "One category of VisA."
     folder, table = root/category, root/'split_csv'/'1cls.csv'
@@ -131,23 +136,23 @@ def _find_visa(root:Path, category:str)->Files:
     if len(files.train) < 2: files.faults.append(f"{table} names {len(files.train)} training images of {category}; at least two are needed, one of them to normalise the scores.")
     return _check_kinds(files)
 
-# %% ../nbs/01_benchmarks.ipynb #8ba704d5
+# %% ../nbs/01_benchmarks.ipynb #86da89f4
 def _find_folder(root:Path, category:str)->Files:
     "Good pictures, and bad ones where there are any; no masks."
     folder = root/category
     files = Files(folder, masks=False)
     if (folder/'train').is_dir():
-        files.train, kinds = _nominal(folder/'train'/'good', files, 2), _folders(folder/'test')
-        files.test = [TestImage(p, 'good') for p in _nominal(folder/'test'/'good', files)]
-    else:
-        good, kinds = _nominal(folder/'good', files, 3), _folders(folder)
+        kinds, kept = _folders(folder/'test'), _images(folder/'test'/'good')
+        good = _nominal(folder/'train'/'good', files, 2 if kept else 3)
+    else: good, kinds, kept = _nominal(folder/'good', files, 3), _folders(folder), []
+    if not kept:
         draw = {p: hashlib.sha256(p.name.encode()).digest()[0]/256 for p in good}
         kept = sorted(good, key=draw.get)[:min(max(1, sum(v < .2 for v in draw.values())), max(0, len(good) - 2))]
-        files.train, files.test = [p for p in good if p not in kept], [TestImage(p, 'good') for p in good if p in kept]
+    files.train, files.test = [p for p in good if p not in kept], [TestImage(p, 'good') for p in sorted(kept)]
     files.test += [TestImage(p, kind.name) for kind in kinds if kind.name != 'good' for p in _images(kind)]
     return files
 
-# %% ../nbs/01_benchmarks.ipynb #3e08ed49
+# %% ../nbs/01_benchmarks.ipynb #612c5561
 def _rows(**letters:str)->dict[str, str]:
     "Letters by category, from categories by letters."
     return {name: row for row, names in letters.items() for name in names.split()}
@@ -157,21 +162,26 @@ class Benchmark:
     "What the name of a benchmark selects."
     find:Callable[[Path, str], Files]       # the files of a category
     is_category:Callable[[Path], bool]      # whether a folder is one of its categories
+    looks:str                               # what makes a folder one
     augmentation:dict[str, str]             # letters by category, as its authors name them
+    named:Callable[[Path], list[str]] = lambda root: []   # categories that the dataset's own tables name
+
+_MVTEC_AD = _rows(HVRC='bottle carpet grid hazelnut leather screw tile wood zipper', HVR='toothbrush transistor', HV='capsule metal_nut pill', HC='cable')
+_PARTS = ('train', 'test', 'ground_truth', 'Data')     # a folder that has one of these is meant as a category, whole or not
 
 AUGMENTATION_CHECKED = ('cable',)           # rows compared with the paper itself
 
 BENCHMARKS = {
-    'mvtec_loco': Benchmark(_find_mvtec_loco, lambda p: (p/'defects_config.json').is_file() or (p/'test'/'logical_anomalies').is_dir(),
+    'mvtec_loco': Benchmark(_find_mvtec_loco, lambda p: (p/'defects_config.json').is_file() or (p/'test'/'logical_anomalies').is_dir(), "a folder with defects_config.json",
         _rows(HV='breakfast_box juice_bottle', HVR='pushpins screw_bag', HVRC='splicing_connectors')),
-    'visa': Benchmark(_find_visa, lambda p: (p/'Data'/'Images').is_dir(),
-        _rows(HVR='candle capsules chewinggum fryum macaroni1 macaroni2 pipe_fryum', HV='cashew pcb1 pcb2 pcb3 pcb4')),
-    'mvtec_ad': Benchmark(_find_mvtec_ad, lambda p: (p/'train').is_dir() and (p/'ground_truth').is_dir(),
-        _rows(HVRC='bottle carpet grid hazelnut leather screw tile wood zipper', HVR='toothbrush transistor', HV='capsule metal_nut pill', HC='cable')),
-    'folder': Benchmark(_find_folder, lambda p: (p/'good').is_dir() or (p/'train').is_dir(), {}),
+    'visa': Benchmark(_find_visa, lambda p: (p/'Data'/'Images').is_dir(), "a folder with Data/Images",
+        _rows(HVR='candle capsules chewinggum fryum macaroni1 macaroni2 pipe_fryum', HV='cashew pcb1 pcb2 pcb3 pcb4'), _visa_objects),
+    'mvtec_ad': Benchmark(_find_mvtec_ad, lambda p: (p/'train').is_dir() and ((p/'ground_truth').is_dir() or p.name in _MVTEC_AD), "a folder with train and ground_truth",
+        _MVTEC_AD),
+    'folder': Benchmark(_find_folder, lambda p: (p/'good').is_dir() or (p/'train').is_dir(), "a folder with good or train/good", {}),
 }
 
-# %% ../nbs/01_benchmarks.ipynb #8a3d3e5c
+# %% ../nbs/01_benchmarks.ipynb #ef592921
 GENERATED = 'generated'     # the benchmark that needs no folder: the cables that this library paints
 
 @dataclass(frozen=True)
@@ -180,11 +190,12 @@ class Source:
     benchmark:str      # a key of `BENCHMARKS`, or `GENERATED`
     root:Path|None     # holds the categories; None: generated
     category:str
+    label:str = ''     # what records call it, where that is not the folder's name
 
     @property
     def name(self)->str:
         "What records call it: the folder's name, since a copy at another size is another dataset."
-        return GENERATED if self.root is None else self.root.resolve().name
+        return self.label or (GENERATED if self.root is None else self.root.resolve().name)
 
     @property
     def augmentation(self)->str:
@@ -203,10 +214,10 @@ def recognise(
     known = BENCHMARKS if dataset == 'auto' else {choose('Dataset', dataset, BENCHMARKS): BENCHMARKS[dataset]}
     whole = root.resolve()
     for name, b in known.items():
-        if b.is_category(whole): return [Source(name, whole.parent, whole.name)]
+        if b.is_category(whole): return [Source(name, whole.parent, whole.name, whole.name if name == 'folder' else '')]
     for name, b in known.items():
-        if found := [Source(name, root, p.name) for p in _folders(root) if b.is_category(p)]: return found
-    raise UserError(f"The data folder {root} holds no category: no folder in it has a 'train/good' or 'good'; give the folder that holds the categories as data_root.")
+        if any(map(b.is_category, _folders(root))): return [Source(name, root, c) for c in sorted({p.name for p in _folders(root) if b.is_category(p) or any((p/d).is_dir() for d in _PARTS)} | set(b.named(root)))]
+    raise UserError(f"The data folder {root} holds no category{'' if dataset == 'auto' else f' of {dataset}'} ({' or '.join(b.looks for b in known.values())}); give the folder that holds the categories as data_root.")
 
 def find_source(
     data_root='',           # a folder; empty: the generated cable

@@ -6,10 +6,10 @@
 __all__ = ['SIZE', 'CORE_ANGLES', 'CORE_RING', 'CORE_RADIUS', 'COPPER_RADIUS', 'STRAND_RADIUS', 'SHEATH_OUTER', 'SHEATH_INNER',
            'COLORS', 'DEFECTS', 'LOGICAL', 'nominal_scenes', 'paint', 'add_defect', 'generate_cable', 'write_mvtec']
 
-# %% ../nbs/02_cable.ipynb #5ccfabff
+# %% ../nbs/02_cable.ipynb #d5e0c0a0
 import math
 from pathlib import Path
-import numpy as np, torch
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['mask_fault', 'check_category', 'check_dataset']
 
-# %% ../nbs/01_check.ipynb #5abc8939
+# %% ../nbs/01_check.ipynb #c1961b61
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from .benchmarks import Source, recognise
 from .config import UserError
-from .images import marked, read_image, read_mask
+from .images import read_image, read_mask
 from .progress import progress
 
 # %% ../nbs/01_check.ipynb #5449fd5e

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['text_table', 'option', 'command_line']
 
-# %% ../nbs/00_command.ipynb #fa364f7e
-import argparse, json, os, sys
+# %% ../nbs/00_command.ipynb #35666e0f
+import argparse, contextlib, json, os, sys
 from .config import UserError
 
 # %% ../nbs/00_command.ipynb #a14bfd08
@@ -20,7 +20,7 @@ def text_table(
     widths = [max(len(c[i]) for c in cells) for i in range(len(names))]
     return '\n'.join('  '.join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in cells)
 
-# %% ../nbs/00_command.ipynb #20a941b3
+# %% ../nbs/00_command.ipynb #10b3dd1a
 def option(*names, **kwargs): return names, kwargs      # as argparse's `add_argument` takes them
 
 def command_line(
@@ -37,7 +37,8 @@ def command_line(
         p.set_defaults(do=do)
         for names, kwargs in (*options, option('--json', action='store_true', help='print JSON')): p.add_argument(*names, **kwargs)
     a = top.parse_args(argv)
-    try: found, text, *status = a.do(a)
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if a.json else contextlib.nullcontext(): found, text, *status = a.do(a)      # JSON stands alone
     except UserError as e: print(e, file=sys.stderr); return 2
     try: print(json.dumps(found, indent=1) if a.json else text, flush=True)
     except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # the reader has seen enough

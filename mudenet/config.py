@@ -7,9 +7,9 @@ __all__ = ['CHOICES', 'BUDGETS', 'UserError', 'choose', 'Data', 'Augment', 'Netw
            'Metric', 'Compute', 'Config', 'canonical_hash', 'typed', 'apply_delta', 'check', 'resolve_budget',
            'check_seed', 'derive_seed']
 
-# %% ../nbs/00_config.ipynb #d7d18631
+# %% ../nbs/00_config.ipynb #c7227263
 import difflib, hashlib, json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 # %% ../nbs/00_config.ipynb #d2ced0ee
 class UserError(ValueError):
@@ -135,7 +135,7 @@ def canonical_hash(
     text = json.dumps(obj, sort_keys=True, separators=(',', ':'), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-# %% ../nbs/00_config.ipynb #9ea63ccc
+# %% ../nbs/00_config.ipynb #7031281d
 def typed(
     name:str,   # the field's full name, for the message
     value,      # what was given
@@ -144,7 +144,7 @@ def typed(
     "Take `value` as the field's kind where that loses nothing."
     base = kind.__name__ if isinstance(kind, type) else str(kind)
     optional, base = base.endswith('|None') or base.endswith('| None'), base.split('|')[0].strip()
-    if value is None and optional: return None
+    if optional and str(value).lower() == 'none': return None
     wrong = UserError(f"Field '{name}' takes {dict(int='a whole number', float='a number', bool='true or false', str='text')[base]}, not {value!r}.")
     if base == 'bool':
         if isinstance(value, bool): return value

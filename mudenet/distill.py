@@ -6,8 +6,8 @@
 __all__ = ['EXPLODED', 'embedding_loss', 'learning_rate', 'prepare', 'compiled', 'TrainingFailed', 'check_losses', 'fit',
            'distill_teacher']
 
-# %% ../nbs/06_distill.ipynb #448c70cb
-import math, time
+# %% ../nbs/06_distill.ipynb #105f6c0e
+import math
 from collections.abc import Callable
 import torch
 from torch import Tensor, nn

@@ -173,14 +173,14 @@ def open_run(
     for k, net in nets.items(): read(k, net.load_state_dict)
     return Finished(folder, record, config, nets, read('limits', lambda t: {k: t[k] for k in ('limits', 'held_out')}))
 
-# %% ../nbs/14_export.ipynb #800731c8
+# %% ../nbs/14_export.ipynb #78b92100
 def _facts(run:Finished, threshold:dict)->dict:
     "What a deployed file says of itself."
     r = run.record
     return dict(experiment=r['experiment'], seed=r['seed'], budget=r['budget'], dataset=r['dataset']['name'], category=r['dataset']['category'], fingerprint=r['dataset']['fingerprint'],
                 config=r['config'], config_hash=r['config_hash'], image_size=run.config.data.image_size, **threshold,
                 preprocessing=dict(input='RGB, uint8, (batch, 3, height, width)', resize='bilinear with antialiasing, both sides to image_size', mean=IMAGENET_MEAN, std=IMAGENET_STD, note='mean and std are applied inside the graph'),
-                versions={p: version(p) for p in ('mudenet', 'torch', 'onnx')}, run_environment=r['environment'])
+                versions={p: version(p) for p in ('mudenet', 'torch')}, run_environment=r['environment'])
 
 def trace(
     graph:nn.Module,     # takes (B,3,S,S), uint8

@@ -33,7 +33,7 @@ def read_image(
     except UserError: raise
     except Exception as e: raise UserError(f"{path} cannot be read as an image ({e}); replace or remove it.") from None
 
-# %% ../nbs/00_images.ipynb #d07ab44c
+# %% ../nbs/00_images.ipynb #c6ce9ad5
 def read_mask(
     path:Path,       # a mask's file
 )->np.ndarray:       # (H,W), the values as stored; zero is nominal
@@ -42,7 +42,7 @@ def read_mask(
         with Image.open(path) as im:
             im.load()
             m = np.asarray(im)
-            return m if m.ndim == 2 else m[...,:3].max(2)
+            return m if m.ndim == 2 else m[...,:1 if m.shape[2] == 2 else 3].max(2)       # alpha is no value
     except Exception as e: raise UserError(f"{path} cannot be read as a mask ({e}); replace or remove it.") from None
 
 def marked(

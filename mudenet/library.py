@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['page', 'fenced', 'table', 'notebook_page', 'api_page', 'library_pages']
 
-# %% ../nbs/14_library.ipynb #73c7b652
-import base64, dataclasses, importlib, inspect, io, re
+# %% ../nbs/14_library.ipynb #ee58b033
+import base64, importlib, inspect, io, re
 from html import escape
 from pathlib import Path
 import yaml

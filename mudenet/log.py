@@ -7,7 +7,7 @@ __all__ = ['UP', 'PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_
            'assumptions', 'budgets', 'seed_noise', 'thresholds', 'heatmaps', 'diagram', 'publish_changes', 'sync',
            'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #7ad0f223
+# %% ../nbs/15_log.ipynb #ba15d844
 import io, sys
 from html import escape
 from pathlib import Path
@@ -15,12 +15,12 @@ import matplotlib.pyplot as plt, numpy as np, yaml
 from PIL import Image
 from safetensors.torch import load_file
 from scipy import stats
-from .audit import NAMES, audit_log, audit_pages, audit_records
+from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import Setting, compare
 from .library import fenced, library_pages, page, table
-from .pages import Log, changed_path, differences, direction, experiment_page, interval_text, mean_text, moved_most, ours_text, page_link, percent, points, prose, read_log, reported_row, setting_text, status_text
+from .pages import Log, changed_path, differences, direction, experiment_page, interval_text, mean_text, moved_most, ours_text, page_link, points, prose, read_log, reported_row, setting_text, status_text
 from .plots import figure_svg, pro_thresholds, show_changes
 from .records import PROJECT, project_path, run_folder, write_atomic
 
@@ -109,18 +109,10 @@ def findings(
     if not parts: parts.append('not run: no experiment and its parent have records on the same data and seed yet.\n')
     return '\n'.join(parts) + (f"\n## Not run\n\n{len(missing)} of {len(log.experiments)}: {', '.join(page_link(id, UP) for id in missing)}.\n" if missing else '')
 
-# %% ../nbs/15_log.ipynb #92aa39f3
+# %% ../nbs/15_log.ipynb #782c590b
 def _stated(log:Log, t:dict)->list[list]:
-    "Each figure that a table of the published log states, beside the figures it follows from."
-    doubted, paper, rows = [f.split(' is ')[0] for f in audit_log(log.reported)], log.reported['paper'], []
-    base_of = lambda m: t['base'][m] if 'base' in t else log.experiments[t['base_is']].reported[m] if 'base_is' in t else None
-    for kind, label in (('mean', 'mean'), ('base_mean', 'mean of the base'), ('delta', 'gain'), ('gap', 'gap to the paper'), ('base_gap', "base's gap to the paper"), ('closed', 'share of the gap closed, %')):
-        for m, v in t['stated'].get(kind, {}).items():
-            own, base = np.mean(t['figures'][m]), base_of(m)
-            base = None if base is None else np.mean(base)
-            truth = dict(mean=lambda: own, base_mean=lambda: base, delta=lambda: own - base, gap=lambda: own - paper[m], base_gap=lambda: base - paper[m], closed=lambda: 100*(own - base)/(paper[m] - base))[kind]()
-            rows.append([page_link(t['experiment'], UP), label, NAMES[m], f'{v:g}'.replace('-', '−'), f'{truth:.2f}'.replace('-', '−'), '**no**' if f"{t['experiment']}, {NAMES[m]}: the stated {kind}" in doubted else 'yes'])
-    return rows
+    "Each figure that a table of the published log states, beside what its figures by seed give."
+    return [[page_link(t['experiment'], UP), KINDS[r['kind']], NAMES[r['metric']], f"{r['stated']:g}".replace('-', '−'), f"{r['computed']:.2f}".replace('-', '−'), 'yes' if r['agrees'] else '**no**'] for r in recompute(t, log.reported)]
 
 def _bases(log:Log, t:dict)->str:
     "The base column of a table, beside the figures of the experiment that it names and of the one that it matches."
@@ -201,12 +193,12 @@ def thresholds(
     svg = figure_svg(pro_thresholds, groups, alt='PRO by 300 and by 1000 linear thresholds minus exact PRO, one point a record', name='pro')
     return fenced(f'<figure class="plot">{svg}<figcaption>PRO by linear thresholds minus exact PRO, in points; one point a record.</figcaption></figure>', '=html') + '\n' + table(['data, budget', 'records', 'exact', '300', '1000', 'largest difference, 300', '1000'], rows)
 
-# %% ../nbs/15_log.ipynb #91076678
+# %% ../nbs/15_log.ipynb #0817d008
 def heatmaps(
     log:Log,
 )->str:
     "The cases of one measured run, or 'not run'."
-    paths = sorted((log.project/'experiments'/'results').glob('generated-*/retained-seed*.png'), key=lambda p: ('seed42' not in p.name, p.as_posix()))
+    paths = sorted((log.project/'experiments'/'results').glob('generated-*/retained-seed*[0-9].png'), key=lambda p: ('seed42' not in p.name, p.as_posix()))
     if not paths: return 'not run\n'
     path = paths[0].relative_to(log.project).as_posix()
     seed = paths[0].stem.split('seed')[1]

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['image_auroc', 'pixel_auroc', 'average_precision', 'f1_max', 'pixel_metrics']
 
-# %% ../nbs/09_metrics.ipynb #69e17319
+# %% ../nbs/09_metrics.ipynb #a099ab06
 import numpy as np
-from .config import UserError
 from .pro import region_weights
 from .ranks import Standing, check_limit, checked, mean_height, standing
 

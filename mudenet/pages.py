@@ -8,7 +8,7 @@ __all__ = ['Log', 'read_log', 'percent', 'mean_text', 'points', 'interval_text',
            'moved_most', 'changed_path', 'measured', 'published', 'sections', 'prose', 'changes', 'status_text',
            'measured_row', 'differences', 'ours_text', 'front_matter', 'experiment_page']
 
-# %% ../nbs/14_pages.ipynb #14641420
+# %% ../nbs/14_pages.ipynb #b8a630af
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from .experiments import Experiment, config_of, load_experiments
 from .library import fenced, page, table
 from .plots import figure_svg, loss_curves, seed_strips
 from .records import PROJECT
-from .stages import STAGES, stages_changed
+from .stages import stages_changed
 
 # %% ../nbs/14_pages.ipynb #3e03332d
 @dataclass(frozen=True)
@@ -42,17 +42,18 @@ def read_log(
     order = sorted(found, key=lambda id: (list(dates).index(id) if id in dates else len(dates), id))
     return Log(Path(project), {id: found[id] for id in order}, dates, reported, load_results(folder/'results'))
 
-# %% ../nbs/14_pages.ipynb #82dc6689
+# %% ../nbs/14_pages.ipynb #b91bd2de
 def percent(x:float)->str: return f'{100*x:.1f}'
 
 def mean_text(
     records,       # of one group
     metric:str,    # a key of `NAMES`
-)->str:            # with the deviation of several; a dash where one of them could not measure it
+    spread:bool=True,   # add the deviation of several
+)->str:            # a dash where one of them could not measure it
     "A figure's mean over records, in percent."
     values = [r['metrics'].get(metric) for r in records]
     if None in values: return '—'
-    return percent(np.mean(values)) + (f'\u00a0±\u00a0{100*np.std(values, ddof=1):.1f}' if len(values) > 1 else '')
+    return percent(np.mean(values)) + (f'\u00a0±\u00a0{100*np.std(values, ddof=1):.1f}' if spread and len(values) > 1 else '')
 
 def points(x:float)->str: return f'{100*x:+.1f}'.replace('-', '−').replace('+0.0', '0.0').replace('−0.0', '0.0')
 
@@ -256,7 +257,7 @@ def published(
     note = 'One seed: no interval.' if len(row['seeds']) == 1 else "Below, each difference, their mean and its 95 % interval (Student's t), which the log doesn't give."
     return comparison_table(row) + '\n' + source + _figure(svg, f"Reported. {note}")
 
-# %% ../nbs/14_pages.ipynb #2f3d9742
+# %% ../nbs/14_pages.ipynb #b2440d7d
 def sections(
     text:str,       # a page's text below its front matter
 )->dict[str, str]:  # by heading, in order
@@ -311,7 +312,8 @@ def ours_text(
     row, ran = measured_row(log, id, where), [k for k in log.loaded if k[1] == id]
     if row is not None: return differences(row), row['verdict'] if log.experiments[id].decision else 'reference'
     if not ran: return 'not run', 'not run'
-    if not log.experiments[id].parent: return ', '.join(mean_text(log.loaded[ran[0]].values(), m) for m in NAMES), 'reference'
+    here = [k for k in ran if k[0] == where]
+    if here and not log.experiments[id].parent: return ', '.join(mean_text(log.loaded[here[0]].values(), m, False) for m in NAMES), 'reference'
     return 'on its page', 'on its page'
 
 # %% ../nbs/14_pages.ipynb #f49b534b

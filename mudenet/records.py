@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROJECT', 'project_path', 'write_atomic', 'write_json', 'read_json', 'finished_record', 'set_aside', 'write_tensors',
-           'link_or_copy', 'run_folder', 'check_writable', 'locked', 'git_revision', 'environment', 'peak_memory']
+           'link_or_copy', 'setting_folder', 'run_folder', 'check_writable', 'locked', 'git_revision', 'environment',
+           'peak_memory']
 
 # %% ../nbs/00_records.ipynb #2a9bba06
 import contextlib, fcntl, itertools, json, os, platform, resource, subprocess, sys, tempfile
@@ -24,7 +25,7 @@ def project_path(
     "A relative path is taken from the project's folder, wherever the notebook runs."
     return PROJECT/Path(str(text)).expanduser()
 
-# %% ../nbs/00_records.ipynb #07259346
+# %% ../nbs/00_records.ipynb #e9fc198c
 def write_atomic(
     path:Path,      # the file to make or replace
     data:bytes,     # its content
@@ -38,7 +39,7 @@ def write_atomic(
             except BaseException: os.unlink(f.name); raise
         os.chmod(f.name, 0o644)
         os.replace(f.name, path)
-    except OSError as e: raise UserError(f"{path} cannot be written ({e.strerror}); free some space or give another runs_dir.") from None
+    except OSError as e: raise UserError(f"{path} cannot be written ({e.strerror}); free some space, or choose another place.") from None
 
 def write_json(path:Path, record:dict)->None:
     "A record as indented JSON; a NaN is refused, since JSON has none."
@@ -92,10 +93,14 @@ def link_or_copy(
     except OSError: write_atomic(beside, Path(source).read_bytes())
     os.replace(beside, target)
 
-# %% ../nbs/00_records.ipynb #a4caae4d
-def run_folder(runs_dir:Path, experiment:str, dataset:str, category:str, backbone:str, budget:str, seed:int)->Path:
+# %% ../nbs/00_records.ipynb #406687d1
+def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:str='cpu')->str:
+    "What the folder of comparable records is called."
+    return f'{dataset}-{category}-{backbone}-{budget}' + ('' if device == 'cpu' else f'-{device}')
+
+def run_folder(runs_dir:Path, experiment:str, dataset:str, category:str, backbone:str, budget:str, seed:int, device:str='cpu')->Path:
     "The folder of one (experiment, seed): records that must not share a table row differ in its path."
-    return Path(runs_dir)/experiment/f'{dataset}-{category}-{backbone}-{budget}'/f'seed{seed}'
+    return Path(runs_dir)/experiment/setting_folder(dataset, category, backbone, budget, device)/f'seed{seed}'
 
 # %% ../nbs/00_records.ipynb #6f6922d0
 def check_writable(
@@ -112,7 +117,7 @@ def check_writable(
     free = stat.f_bavail*stat.f_frsize
     if free < need: raise UserError(f"The folder {folder} has {free/2**20:.0f} MiB left, the run needs {need/2**20:.0f} MiB; free some space or give another runs_dir.")
 
-# %% ../nbs/00_records.ipynb #58f12003
+# %% ../nbs/00_records.ipynb #ce7bf1ac
 @contextlib.contextmanager
 def locked(
     folder:Path,    # of a run; made where it is missing
@@ -124,6 +129,7 @@ def locked(
         except BlockingIOError:
             print(f"Another process is at work in {folder}; waiting for it.", flush=True)
             fcntl.flock(f, fcntl.LOCK_EX)
+        for left in [*folder.glob('.*.safetensors.*'), *folder.glob('.*.json.*')]: left.unlink(missing_ok=True)     # of a process that was killed while it wrote
         yield
 
 # %% ../nbs/00_records.ipynb #b1b12861

@@ -5,22 +5,22 @@
 # %% auto #0
 __all__ = ['Scorer']
 
-# %% ../nbs/14_scorer.ipynb #c4f85c22
+# %% ../nbs/14_scorer.ipynb #8147e04d
 import json
 from pathlib import Path
 import numpy as np
 from .config import UserError
 from .images import read_image, square
-try: import onnxruntime
-except ImportError: raise UserError("ONNX Runtime is missing; install it with: pip install onnxruntime") from None
 
-# %% ../nbs/14_scorer.ipynb #c8942a2c
+# %% ../nbs/14_scorer.ipynb #9f738729
 class Scorer:
     "A deployed file, ready to score."
     def __init__(self,
         path:Path,         # of `mudenet.export.export`, ending in .onnx
         threads:int=0,     # of one batch; 0: one a core
     ):
+        try: import onnxruntime
+        except ImportError: raise UserError("ONNX Runtime is missing; install it with: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         if not Path(path).is_file(): raise UserError(f"The deployed file {path} does not exist; write it with: python -m mudenet.deploy export RUN FILE")

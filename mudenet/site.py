@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['LIMIT', 'UNDONE', 'check_pages', 'render', 'main']
 
-# %% ../nbs/16_site.ipynb #d830d7c0
+# %% ../nbs/16_site.ipynb #d66fac42
 import re, shutil, subprocess, sys, time
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'repeatable', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #8c39ef56
+# %% ../nbs/10_stages.ipynb #cc17efd7
 import ast, contextlib, functools, importlib, json, os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from .checkpoint import Checkpoint
 from .config import Config, Optimization, canonical_hash, derive_seed
 from .data import Dataset
@@ -126,7 +126,7 @@ def repeatable(
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
-# %% ../nbs/10_stages.ipynb #f2a40da6
+# %% ../nbs/10_stages.ipynb #4f643f0c
 @dataclass
 class Outcome:
     "What the stages of a run gave."
@@ -180,7 +180,7 @@ def run_stages(
 
     def train(missing, checkpoint):
         parts = [p for p in PARTS if p in missing or (p == 'autoencoder' and 's2' in missing)]
-        trained, history = train_students(ds.train[fit], nets['teacher'], config.augment, config, seed, device, parts, checkpoint)
+        trained, history = train_students(ds.train[fit], network('teacher', kept['teacher'][0]), config.augment, config, seed, device, parts, checkpoint)
         return {p: (trained[p].state_dict(), {'losses': [{term: e[term]} for e in history]}) for p, term in zip(PARTS, ('L1', 'LA', 'L2')) if p in missing}
 
     kept = stages(['teacher'], distill)

@@ -6,8 +6,8 @@
 __all__ = ['KEPT', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish',
            'results_table', 'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #adf2aaf2
-import ast, io, sys, time
+# %% ../nbs/11_study.ipynb #0510366a
+import ast, io, signal, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, yaml
@@ -17,7 +17,7 @@ from .backbone import FeatureTarget
 from .benchmarks import Source, checked_source
 from .cable import generate_cable
 from .command import command_line, option, text_table
-from .config import Config, UserError, apply_delta, canonical_hash, check_seed, choose, resolve_budget, typed
+from .config import Config, UserError, apply_delta, check_seed, choose, resolve_budget, typed
 from .data import Dataset, load_dataset
 from .distill import TrainingFailed
 from .decisions import RESULTS, compare, load_results
@@ -29,7 +29,7 @@ from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, run_together, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #68ea6e04
+# %% ../nbs/11_study.ipynb #10667a8e
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -88,8 +88,8 @@ def plan_run(
     for delta in ({'distill.backbone': backbone} if backbone else {}, overrides): config = apply_delta(config, delta)
     if config.compute.compile == 'cuda-graphs' and device != 'cuda': raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
     FeatureTarget(config.distill.backbone, config.network.channels, seed)
-    name = experiment + (f'+{canonical_hash(overrides)}' if overrides else '')
-    folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed)
+    name = experiment + (f'+{config.hash()}' if overrides else '')
+    folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed, device)
     check_writable(folder, 2**28)
     return Run(experiment, seed, budget, device, source, config, folder, overwrite)
 
@@ -202,7 +202,7 @@ def write_readme(
     before, rest = path.read_text().split('<!-- results -->')
     write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
 
-# %% ../nbs/11_study.ipynb #2ba6fe7a
+# %% ../nbs/11_study.ipynb #12d12547
 def _points(c:dict)->str:
     "A metric's mean and its difference to the parent, in percent and points."
     interval = '' if c['interval'] is None else f" [{100*c['interval'][0]:+.1f}, {100*c['interval'][1]:+.1f}]"
@@ -230,7 +230,8 @@ def _reuse(a)->tuple:
     return rows, text_table(text)
 
 def _plan(a)->tuple:
-    p = plan(study_jobs(a.experiments, a.seeds, a.budget, a.data_root, a.categories, a.dataset, a.runs_dir, torch.cuda.is_available()))
+    jobs = lambda experiments: study_jobs(experiments, a.seeds, a.budget, a.data_root, a.categories, a.dataset, a.runs_dir, torch.cuda.is_available())
+    p = plan(jobs(a.experiments), jobs('all'))
     rows = [r | dict(state='finished' if r['finished'] else 'to run', stages=' '.join(r['stages']) or '-') for r in p['jobs']]
     share = f", {100*p['epochs']/p['naive_epochs']:.0f} %" if p['naive_epochs'] else ''
     time = 'no estimate: no finished run to measure by' if p['seconds'] is None else f"about {p['seconds']/60:.0f} minutes of training, by the finished runs"
@@ -262,8 +263,9 @@ def _several(a)->tuple:
         id, _, seed = pair.partition(':')
         jobs += study_jobs(id, seed or '42', a.budget, a.data_root, a.category, a.dataset, a.runs_dir, cuda)
     data = ['--budget', resolve_budget(a.budget, cuda), f'--data-root={a.data_root}', '--dataset', a.dataset, '--runs-dir', a.runs_dir]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)      # a run must not outlive this process
     command = lambda j: [sys.executable, '-m', 'mudenet.study', 'run', j.experiment, '--seed', str(j.seed), '--category', j.category, *data]
-    labels = {f'{j.experiment}-seed{j.seed}': j for j in jobs}
+    labels = {f'{j.experiment}-{j.category}-seed{j.seed}': j for j in jobs}
     status = run_together({l: command(j) for l, j in labels.items() if not j.record}, a.at_once, a.minutes, project_path(a.runs_dir)/'logs')
     rows = [dict(run=l, state='finished' if status.get(l, 0) == 0 else 'not finished' if status[l] is None else f"failed: {project_path(a.runs_dir)/'logs'/l}.log") for l in labels]
     left = sum(r['state'] != 'finished' for r in rows)

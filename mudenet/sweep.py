@@ -16,7 +16,7 @@ from .records import finished_record, project_path, run_folder
 from .stages import stage_keys
 from .train import PARTS
 
-# %% ../nbs/10_sweep.ipynb #c5528c9e
+# %% ../nbs/10_sweep.ipynb #de444ea7
 @dataclass(frozen=True)
 class Job:
     "One run of a study."
@@ -51,17 +51,18 @@ def study_jobs(
         for id in sorted(dict.fromkeys(ids), key=depth):
             config = config_of(id, budget, log, source.augmentation)
             for seed in dict.fromkeys(numbers):
-                folder = run_folder(project_path(runs_dir), id, source.name, source.category, config.distill.backbone, budget, seed)
+                folder = run_folder(project_path(runs_dir), id, source.name, source.category, config.distill.backbone, budget, seed, 'cuda' if cuda else 'cpu')
                 jobs.append(Job(id, seed, source.category, folder, config, stage_keys(config, seed, f'{source.name}-{source.category}')))
     return jobs
 
-# %% ../nbs/10_sweep.ipynb #457f4c20
+# %% ../nbs/10_sweep.ipynb #552a678a
 def plan(
     jobs:list[Job],   # of `study_jobs`
+    others:list[Job]=(),   # that may be finished already, whose stages need not be done again
 )->dict:              # JSON-able: a row a job, and totals
     "What is left to do, and what reuse saves."
     done, rows, pace = set(), [], {}
-    for j in jobs:
+    for j in [*others, *jobs]:
         if not (record := j.record): continue
         done |= set(j.keys.values())
         took = record['durations']
