@@ -52,4 +52,4 @@ site: log              ## the site in _site/: with Quarto where it is installed,
 	$(BIN)/python -m mudenet.site
 
 clean:
-	rm -rf _site log library experiments/_generated .venv *.egg-info .pytest_cache bench
+	rm -rf _site log library experiments/_generated .venv *.egg-info .pytest_cache

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish',
-           'results_table', 'write_readme', 'main']
+           'results_table', 'bench_table', 'write_readme', 'main']
 
 # %% ../nbs/11_study.ipynb #0510366a
 import ast, io, signal, sys, time
@@ -193,14 +193,27 @@ def results_table(
         lines.append(f"| {experiment} | {where.dataset} {where.category} | {where.backbone}, {where.budget} | {', '.join(map(str, records))} | {figures} | {minutes:.1f} | {where.device}, {', '.join(map(str, threads))} threads |")
     return '\n'.join(lines)
 
-# %% ../nbs/11_study.ipynb #a7d49050
+# %% ../nbs/11_study.ipynb #3e5e1d48
+def bench_table(
+    path:Path=PROJECT/'experiments'/'bench.json',   # what `make bench` wrote last
+)->str:                                             # a table in Markdown; 'not run' where there is none
+    "The ratios of the last bench, and the machine."
+    if not Path(path).exists(): return 'not run'
+    bench = read_json(path)
+    e = bench['environment']
+    lines = [f"On {e['device_name']}, {e['threads']} threads, torch {e['versions']['torch']}:", '', '| what | ratio | | seconds |', '|---|---|---|---|']
+    return '\n'.join(lines + [f"| {r['what']} | {r['ratio']:.3f} | {r['of']} | {r['seconds']:.4f} |" for r in bench['rows']])
+
 def write_readme(
-    path:Path=PROJECT/'README.md',   # holds the two markers
+    path:Path=PROJECT/'README.md',   # holds the markers
     results:Path=RESULTS,            # committed records
 )->None:
-    "Write the results table between README's markers."
-    before, rest = path.read_text().split('<!-- results -->')
-    write_atomic(path, f"{before}<!-- results -->\n{results_table(results)}\n<!-- /results -->{rest.split('<!-- /results -->')[1]}".encode())
+    "Write the tables between README's markers."
+    text = path.read_text()
+    for name, table in dict(results=results_table(results), bench=bench_table()).items():
+        before, rest = text.split(f'<!-- {name} -->')
+        text = f"{before}<!-- {name} -->\n{table}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
+    write_atomic(path, text.encode())
 
 # %% ../nbs/11_study.ipynb #12d12547
 def _points(c:dict)->str:

@@ -1,6 +1,6 @@
 "What several tests share: ways to run the notebook."
 import os, subprocess, sys
-os.environ['OMP_NUM_THREADS'] = '2'      # before torch starts: the bits of a run depend on it, here and in the processes started from here
+os.environ['OMP_NUM_THREADS'] = '1'      # before torch starts: the bits of a run depend on it, here and in the processes started from here; two test files run at a time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]

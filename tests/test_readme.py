@@ -4,11 +4,12 @@ from conftest import ROOT
 from mudenet.records import read_json, write_json
 from mudenet.audit import audit_pages, audit_records
 from mudenet.decisions import RESULTS
-from mudenet.study import results_table, write_readme
+from mudenet.study import bench_table, results_table, write_readme
 
 
 def test_the_table_is_computed_from_the_committed_records():
-    assert results_table() in (ROOT/'README.md').read_text()
+    text = (ROOT/'README.md').read_text()
+    assert results_table() in text and bench_table() in text
 
 
 def test_the_committed_records_add_up(): assert audit_records() == []

@@ -4,6 +4,7 @@ import pytest, torch
 from safetensors.torch import load_file
 from conftest import last_error, papermill
 from layouts import make_folder, make_good_only, make_mvtec_ad, make_mvtec_loco, make_visa
+from mudenet.config import UserError
 from mudenet.records import read_json
 from mudenet.study import execute, load_images, plan_run
 
@@ -99,16 +100,20 @@ def test_every_layout_through_the_notebook(layout, category, figures, absent, tm
 
 
 @pytest.mark.parametrize('parameter, value, says', [
-    ('sede', '42', "Parameter 'sede' does not exist; did you mean 'seed'?"),
-    ('seed', '4.2', 'takes a whole number'), ('seed', 'true', 'takes a whole number'), ('seed', '', 'takes a whole number'), ('overwrite', 'perhaps', 'true or false'),
-    ('experiment', 'retaind', "did you mean 'retained'?"), ('budget', 'cpuu', "did you mean 'cpu'?"),
-    ('overrides', '{"train.epoch": 3}', "'train.epochs'"), ('overrides', '5', 'must be a dict'), ('dataset', 'vissa', "did you mean 'visa'?"), ('overrides', '{"data.image_size": 100}', 'multiple of 32'),
-    ('data_root', '/nowhere', '/nowhere does not exist'), ('runs_dir', '/proc/none', 'give another runs_dir')])
+    ('sede', '42', "Parameter 'sede' does not exist; did you mean 'seed'?"), ('seed', '4.2', 'takes a whole number'), ('seed', 'true', 'takes a whole number'),
+    ('overwrite', 'perhaps', 'true or false'), ('overrides', '{"train.epoch": 3}', "'train.epochs'"), ('data_root', '/nowhere', '/nowhere does not exist')])
 def test_papermill_is_refused_in_one_sentence(parameter, value, says, tmp_path):
     args = {'budget': 'smoke', 'runs_dir': str(tmp_path)} | {parameter: value}
     process = papermill(os.devnull, *[a for k, v in args.items() for a in ('-p', k, v)])
     assert process.returncode == 1
     assert 'UserError' in last_error(process) and says in last_error(process)
+
+
+@pytest.mark.parametrize('parameter, value, says', [      # as papermill hands them over
+    ('seed', '', 'takes a whole number'), ('experiment', 'retaind', "did you mean 'retained'?"), ('budget', 'cpuu', "did you mean 'cpu'?"), ('overrides', 5, 'must be a dict'),
+    ('dataset', 'vissa', "did you mean 'visa'?"), ('overrides', '{"data.image_size": 100}', 'multiple of 32'), ('runs_dir', '/proc/none', 'give another runs_dir'), ('category', 5, 'there is: cable')])
+def test_a_parameter_is_refused_before_any_work(parameter, value, says, tmp_path):
+    with pytest.raises(UserError, match=says): plan_run(**{'budget': 'smoke', 'runs_dir': str(tmp_path)} | {parameter: value})
 
 
 def test_text_is_taken_as_what_it_plainly_means(smoke, tmp_path):
