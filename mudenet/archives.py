@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from .config import UserError
 from .progress import progress
 
-# %% ../nbs/01_archives.ipynb #1d6d42ee
+# %% ../nbs/01_archives.ipynb #53e4bb08
 def _members(archive)->list[tuple]:    # (member, name, bytes, 'file', 'folder' or what else it is)
     "All members of an open archive."
     if isinstance(archive, tarfile.TarFile):
@@ -37,7 +37,7 @@ def _checked(path:Path, archive)->list[tuple]:    # (member, path inside the fol
 def _open(path:Path):
     "The archive, whatever its kind."
     try: return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
-    except (OSError, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as e: raise UserError(f"{path} cannot be read as an archive ({e}); fetch it again.") from None
+    except (OSError, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as e: raise UserError(f"{path} cannot be read as an archive ({str(e).splitlines()[0].rstrip(':')}); fetch it again.") from None
 
 # %% ../nbs/01_archives.ipynb #7cd41633
 def _sha256(path:Path)->str:
