@@ -12,7 +12,7 @@ NOTEBOOK = experiments/run.ipynb
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep,deploy,bench]'
 	touch $@
 
-run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, about five minutes
+run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, five to ten minutes
 	mkdir -p runs
 	$(BIN)/papermill $(NOTEBOOK) runs/retained-seed$(SEED).ipynb -p seed $(SEED) --no-progress-bar --log-output
 
