@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['BLOCK', 'draw_counts', 'image_draws', 'pixel_draws', 'Interval', 'bootstrap']
 
-# %% ../nbs/09_bootstrap.ipynb #e4656ac1
+# %% ../nbs/09_bootstrap.ipynb #cba867c7
 from typing import NamedTuple
 import numpy as np
 from .config import UserError
-from .metrics import image_auroc
 from .pro import region_weights
 from .ranks import check_limit, checked, mean_height
 

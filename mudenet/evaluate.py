@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['auroc_by_type', 'spro_by_type', 'evaluate']
 
-# %% ../nbs/09_evaluate.ipynb #f4b44b95
+# %% ../nbs/09_evaluate.ipynb #6bc03948
 from collections.abc import Callable
-import numpy as np, torch
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 from .aupimo import aupimo

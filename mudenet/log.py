@@ -7,20 +7,20 @@ __all__ = ['UP', 'PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_
            'assumptions', 'budgets', 'seed_noise', 'thresholds', 'heatmaps', 'diagram', 'publish_changes', 'sync',
            'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #ba15d844
+# %% ../nbs/15_log.ipynb #6e881420
 import io, sys
 from html import escape
 from pathlib import Path
 import matplotlib.pyplot as plt, numpy as np, yaml
-from PIL import Image
 from safetensors.torch import load_file
 from scipy import stats
 from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
-from .decisions import Setting, compare
+from .decisions import Setting, compare, setting_of
+from .images import thumbnail
 from .library import fenced, library_pages, page, table
-from .pages import Log, changed_path, differences, direction, experiment_page, interval_text, mean_text, moved_most, ours_text, page_link, points, prose, read_log, reported_row, setting_text, status_text
+from .pages import Log, changed_path, differences, direction, experiment_page, interval_text, mean_text, moved_most, ours_text, page_link, plot_figure, points, prose, read_log, reported_row, setting_text, status_text
 from .plots import figure_svg, pro_thresholds, show_changes
 from .records import PROJECT, project_path, run_folder, write_atomic
 
@@ -91,7 +91,7 @@ def roadmap(
     ran = {k[1] for k in log.loaded}
     return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {', '.join(NAMES.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
 
-# %% ../nbs/15_log.ipynb #9d50c5bd
+# %% ../nbs/15_log.ipynb #191c5ce1
 def findings(
     log:Log,
 )->str:
@@ -103,7 +103,7 @@ def findings(
             m, reported = e.decision['metric'], reported_row(log, id)
             c, r = row['metrics'][m], reported and reported['metrics'][m]
             each = ', '.join(points(a - b) for a, b in zip(c['values'], c['parent']))
-            by_setting.setdefault(Setting(*(row[k] for k in Setting.__dataclass_fields__)), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), row['verdict'], f"{points(r['difference'])} ({len(reported['seeds'])} seed{'s'*(len(reported['seeds']) > 1)})" if r else 'none', direction(c, r)])
+            by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), row['verdict'], f"{points(r['difference'])} ({len(reported['seeds'])} seed{'s'*(len(reported['seeds']) > 1)})" if r else 'none', direction(c, r)])
     for s, rows in by_setting.items(): parts.append(f"## {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}.\n\n" + table(['experiment', 'parent', 'metric', 'difference by seed', 'mean', '95 % interval', 'verdict', 'reported', 'direction'], rows))
     missing = [id for id in log.experiments if not any(k[1] == id for k in log.loaded)]
     if not parts: parts.append('not run: no experiment and its parent have records on the same data and seed yet.\n')
@@ -155,7 +155,7 @@ def assumptions(
         rows.append([a['id'], a['question'], a['choice'], a['evidence'], '; '.join(tested) or 'untested'])
     return table(['id', 'question', 'choice', 'evidence', 'tested by'], rows)
 
-# %% ../nbs/15_log.ipynb #565fb43d
+# %% ../nbs/15_log.ipynb #6b5fbd60
 def budgets(
 )->str:
     "The budgets, from the config."
@@ -191,7 +191,7 @@ def thresholds(
     largest = lambda rs, k: f"{max(100*abs(r['metrics'][k] - r['metrics']['aupro']) for r in rs):.3f}"
     rows = [[name, len(rs), *(f"{100*np.mean([r['metrics'][k] for r in rs]):.3f}" for k in ('aupro', 'aupro_300', 'aupro_1000')), largest(rs, 'aupro_300'), largest(rs, 'aupro_1000')] for name, rs in groups.items()]
     svg = figure_svg(pro_thresholds, groups, alt='PRO by 300 and by 1000 linear thresholds minus exact PRO, one point a record', name='pro')
-    return fenced(f'<figure class="plot">{svg}<figcaption>PRO by linear thresholds minus exact PRO, in points; one point a record.</figcaption></figure>', '=html') + '\n' + table(['data, budget', 'records', 'exact', '300', '1000', 'largest difference, 300', '1000'], rows)
+    return plot_figure(svg, 'PRO by linear thresholds minus exact PRO, in points; one point a record.') + '\n' + table(['data, budget', 'records', 'exact', '300', '1000', 'largest difference, 300', '1000'], rows)
 
 # %% ../nbs/15_log.ipynb #0817d008
 def heatmaps(
@@ -210,7 +210,7 @@ def diagram(
     "The drawing of networks and data flow, inline, so that it takes the page's colours."
     return fenced((log.project/'experiments'/'site'/'diagram.svg').read_text(), '=html')
 
-# %% ../nbs/15_log.ipynb #54140ff6
+# %% ../nbs/15_log.ipynb #7d9f7905
 def publish_changes(
     runs_dir:str='runs',      # whose finished runs are drawn
     project:Path=PROJECT,     # holds experiments/
@@ -219,7 +219,7 @@ def publish_changes(
     log, images, out = read_log(project), {}, []
     for e in log.experiments.values():
         for row in compare(e, log.loaded):
-            s, seed = Setting(*(row[k] for k in Setting.__dataclass_fields__)), row['seeds'][0]
+            s, seed = setting_of(row), row['seeds'][0]
             paths = [run_folder(project_path(runs_dir), id, s.dataset, s.category, s.backbone, s.budget, seed)/'maps.safetensors' for id in (e.parent, e.id)]
             if s.dataset != 'generated' or not all(p.exists() for p in paths): continue
             parent, record = (log.loaded[s, id, row[key]][seed] for id, key in ((e.parent, 'parent_hash'), (e.id, 'config_hash')))
@@ -230,10 +230,8 @@ def publish_changes(
             fig = show_changes(images[size], chosen, *(load_file(p)['maps'] for p in paths), (e.parent, e.id))
             picture = io.BytesIO()
             fig.savefig(picture, dpi=70); plt.close(fig)
-            thumbnail = io.BytesIO()
-            Image.open(picture).convert('RGB').quantize(64).save(thumbnail, 'PNG', optimize=True)
             out.append(log.project/changed_path(e.id, s, seed))
-            write_atomic(out[-1], thumbnail.getvalue())
+            write_atomic(out[-1], thumbnail(picture))
     return out
 
 # %% ../nbs/15_log.ipynb #cc335ede

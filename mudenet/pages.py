@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['Log', 'read_log', 'percent', 'mean_text', 'points', 'interval_text', 'setting_text', 'page_link', 'reported_row',
            'comparison_table', 'figures_table', 'direction', 'rule_text', 'verdict_text', 'reruns', 'commands',
-           'moved_most', 'changed_path', 'measured', 'published', 'sections', 'prose', 'changes', 'status_text',
-           'measured_row', 'differences', 'ours_text', 'front_matter', 'experiment_page']
+           'moved_most', 'plot_figure', 'changed_path', 'measured', 'published', 'sections', 'prose', 'changes',
+           'status_text', 'measured_row', 'differences', 'ours_text', 'front_matter', 'experiment_page']
 
-# %% ../nbs/14_pages.ipynb #b8a630af
+# %% ../nbs/14_pages.ipynb #442ac745
 import re
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, yaml
 from .audit import NAMES, load_reported
 from .config import BUDGETS, apply_delta, Config
-from .decisions import Setting, compare, load_results, paired_interval
+from .decisions import Setting, compare, load_results, paired_interval, setting_of
 from .experiments import Experiment, config_of, load_experiments
 from .library import fenced, page, table
 from .plots import figure_svg, loss_curves, seed_strips
@@ -115,7 +115,7 @@ def figures_table(
     deviation = lambda v: f'{100*np.std(v, ddof=1):.1f}' if len(v) > 1 else '—'
     return table(['metric', *(f'seed {s}' for s in seeds), 'mean', 'standard deviation'], [[name, *map(percent, metrics[m]), percent(np.mean(metrics[m])), deviation(metrics[m])] for m, name in NAMES.items() if m in metrics])
 
-# %% ../nbs/14_pages.ipynb #54a5e851
+# %% ../nbs/14_pages.ipynb #c36baaf0
 def direction(
     measured:dict,       # a metric of a row of `compare`
     reported:dict|None,  # the same metric of `reported_row`
@@ -140,12 +140,10 @@ def verdict_text(
 )->str:
     "What the rule says of a measured comparison, as a sentence."
     e = log.experiments[row['experiment']]
-    if not e.decision: return f"{setting_text(_setting_of(row))}: a reference, without a verdict."
+    if not e.decision: return f"{setting_text(setting_of(row))}: a reference, without a verdict."
     m, reported = e.decision['metric'], reported_row(log, e.id)
-    if not (c := row['metrics'].get(m)): return f"{setting_text(_setting_of(row))}: {NAMES[m]} could not be measured, so there is no verdict."
-    return f"{setting_text(_setting_of(row))}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
-
-def _setting_of(row:dict)->Setting: return Setting(*(row[k] for k in Setting.__dataclass_fields__))
+    if not (c := row['metrics'].get(m)): return f"{setting_text(setting_of(row))}: {NAMES[m]} could not be measured, so there is no verdict."
+    return f"{setting_text(setting_of(row))}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
 
 # %% ../nbs/14_pages.ipynb #a56f7777
 _RERUNS = dict(teacher='everything', s1='all students', autoencoder='A and S2', s2='S2', scores='scoring', limits='scoring', maps='maps', metrics='metrics')
@@ -195,8 +193,13 @@ def moved_most(
     chosen = [*(m for m in moves[::-1][:n] if m[3] > m[2]), *(m for m in moves[:n] if m[3] < m[2])]
     return sorted(chosen, key=lambda m: -abs(m[3] - m[2]))
 
-# %% ../nbs/14_pages.ipynb #b7a992bb
-def _figure(svg:str, caption:str)->str: return fenced(f'<figure class="plot">{svg}<figcaption>{caption}</figcaption></figure>', '=html')
+# %% ../nbs/14_pages.ipynb #4ad4fdcf
+def plot_figure(
+    svg:str,      # of `figure_svg`
+    caption:str,
+)->str:
+    "A drawing and what it shows."
+    return fenced(f'<figure class="plot">{svg}<figcaption>{caption}</figcaption></figure>', '=html')
 
 def _slug(*parts)->str: return re.sub(r'[^a-z0-9]+', '-', '-'.join(map(str, parts)).lower()).strip('-')
 
@@ -229,20 +232,20 @@ def measured(
     e, rows, parts = log.experiments[id], compare(log.experiments[id], log.loaded), []
     for (s, experiment, hash), records in log.loaded.items():
         if experiment != id: continue
-        name, own = _slug(s.dataset, s.category, s.backbone, s.budget, hash), [r for r in rows if r['config_hash'] == hash and _setting_of(r) == s]
+        name, own = _slug(s.dataset, s.category, s.backbone, s.budget, hash), [r for r in rows if r['config_hash'] == hash and setting_of(r) == s]
         parts.append(f"### {s.dataset} {s.category}, {s.budget} {{#{name}}}\n\n{setting_text(s)}; config `{hash}`.\n\n")
         for row in own:
-            parts += [comparison_table(row), _figure(figure_svg(seed_strips, row, alt=f"{', '.join(NAMES.values())} of {row['parent']} and {id}, a line a seed, and the paired differences with their interval", name=f'm-{name}'), f"Measured, {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}. Below, each difference, their mean and its 95 % interval (Student's t).")]
+            parts += [comparison_table(row), plot_figure(figure_svg(seed_strips, row, alt=f"{', '.join(NAMES.values())} of {row['parent']} and {id}, a line a seed, and the paired differences with their interval", name=f'm-{name}'), f"Measured, {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}. Below, each difference, their mean and its 95 % interval (Student's t).")]
         if not own:
             parts.append(figures_table(list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES if all(m in r['metrics'] for r in records.values())}))
             if e.parent: parts.append(f"{page_link(e.parent)} is not run on the same seeds here, so there is no difference to show.\n\n")
         parents = log.loaded.get((s, e.parent, own[0]['parent_hash']), {}) if own else {}
-        if all(r.get('losses') for r in records.values()): parts.append(_figure(figure_svg(loss_curves, list(records.values()), list(parents.values()), alt=f'The loss terms of {id} by epoch' + (f', with those of {e.parent} dashed' if parents else ''), name=f'l-{name}'), 'Losses by epoch: the mean over seeds, and a band from the lowest to the highest' + ('; dashed, the parent.' if parents else '.')))
+        if all(r.get('losses') for r in records.values()): parts.append(plot_figure(figure_svg(loss_curves, list(records.values()), list(parents.values()), alt=f'The loss terms of {id} by epoch' + (f', with those of {e.parent} dashed' if parents else ''), name=f'l-{name}'), 'Losses by epoch: the mean over seeds, and a band from the lowest to the highest' + ('; dashed, the parent.' if parents else '.')))
         parts.append(_cases(log, id, e, s, records))
         if parents and (moves := moved_most(records, parents)): parts += ['The images that moved most among the nominal ones, mean over seeds:\n\n', _moves(moves), *(f'![The cases that moved most with seed {seed}: image, ground truth, the heatmap of {e.parent} and that of {id}; above, the share of nominal images that each outscores, before and after.](/{p.as_posix()}){{.cases fig-alt="Test images with their ground truth and the heatmaps of {e.parent} and {id}"}}\n' for seed in records if (log.project/(p := changed_path(id, s, seed))).exists())]
     return '\n'.join(parts) or f"**not run**: no record of {id} is in `experiments/results/` yet.\n"
 
-# %% ../nbs/14_pages.ipynb #827a2829
+# %% ../nbs/14_pages.ipynb #fa19552a
 def published(
     log:Log,
     id:str,
@@ -255,9 +258,9 @@ def published(
     if row is None: return figures_table(e.reported['seeds'], {m: [v/100 for v in e.reported[m]] for m in NAMES if m in e.reported}) + '\n' + apart + source
     svg = figure_svg(seed_strips, row, alt=f"{', '.join(NAMES.values())} reported of {row['parent']} and {id}, a line a seed, and the paired differences", name='reported')
     note = 'One seed: no interval.' if len(row['seeds']) == 1 else "Below, each difference, their mean and its 95 % interval (Student's t), which the log doesn't give."
-    return comparison_table(row) + '\n' + source + _figure(svg, f"Reported. {note}")
+    return comparison_table(row) + '\n' + source + plot_figure(svg, f"Reported. {note}")
 
-# %% ../nbs/14_pages.ipynb #b2440d7d
+# %% ../nbs/14_pages.ipynb #fc436214
 def sections(
     text:str,       # a page's text below its front matter
 )->dict[str, str]:  # by heading, in order
@@ -295,7 +298,7 @@ def measured_row(
     where:Setting|None,     # of the listing's figures
 )->dict|None:
     "An experiment's comparison in one setting."
-    return next((r for r in compare(log.experiments[id], log.loaded) if _setting_of(r) == where), None)
+    return next((r for r in compare(log.experiments[id], log.loaded) if setting_of(r) == where), None)
 
 def differences(
     row:dict|None,     # of `compare` or `reported_row`

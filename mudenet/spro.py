@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['saturated_area', 'spro']
 
-# %% ../nbs/09_spro.ipynb #8b2bf9f3
+# %% ../nbs/09_spro.ipynb #42a32b4d
 from collections.abc import Sequence
 import numpy as np
 from .config import UserError
-from .pro import aupro
 from .ranks import TopScores, check_limit, checked, mean_height
 
 # %% ../nbs/09_spro.ipynb #e72c5185

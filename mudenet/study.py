@@ -6,12 +6,11 @@
 __all__ = ['KEPT', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'Result', 'execute', 'publish',
            'results_table', 'bench_table', 'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #0510366a
-import ast, io, signal, sys, time
+# %% ../nbs/11_study.ipynb #06a75886
+import ast, signal, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, yaml
-from PIL import Image
 from safetensors.torch import load_file
 from .backbone import FeatureTarget
 from .benchmarks import Source, checked_source
@@ -23,6 +22,7 @@ from .distill import TrainingFailed
 from .decisions import RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_pages, audit_records, load_reported
+from .images import thumbnail
 from .records import PROJECT, check_writable, environment, finished_record, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, set_aside, write_atomic, write_json
 from .score import image_scores
 from .stages import STAGES, Store, run_stages, stages_changed
@@ -159,7 +159,7 @@ def execute(
         run.failed_path.unlink(missing_ok=True)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #d847a0ad
+# %% ../nbs/11_study.ipynb #18f36c93
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
@@ -174,9 +174,7 @@ def publish(
         write_json(out[-1], record)
         picture = path.with_name('cases.png')
         if record['dataset']['name'] == 'generated' and picture.exists():     # a benchmark's images are its publisher's
-            thumbnail = io.BytesIO()
-            Image.open(picture).convert('RGB').quantize(64).save(thumbnail, 'PNG', optimize=True)
-            write_atomic(out[-1].with_suffix('.png'), thumbnail.getvalue())
+            write_atomic(out[-1].with_suffix('.png'), thumbnail(picture))
     return out
 
 def results_table(
