@@ -28,7 +28,7 @@ def choose(
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"{what} '{name}' does not exist; {hint}")
 
-# %% ../nbs/00_config.ipynb #2fbd64ce
+# %% ../nbs/00_config.ipynb #d119cb5c
 @dataclass(frozen=True)
 class Data:
     "Images, as every stage sees them."
@@ -76,6 +76,7 @@ class Distill(Optimization):
     zscore:str = 'sample'       # statistics of the target: of each 'sample', or 'global' over the training images
     resolution:str = 'network'  # where target and teacher meet: at the 'network' size, or at the 'backbone' one
     upsampling:str = 'bilinear' # of the target to the network's size; or 'nearest' (E5.7)
+    strides:str = '4-8-16'      # of the backbone's levels whose channels are drawn; or '8-16'
 
 @dataclass(frozen=True)
 class Train(Optimization):
@@ -91,6 +92,7 @@ class Train(Optimization):
 class Score:
     "Eqs. 9-12: from embeddings to anomaly maps."
     clamp:bool = True           # normalised branch scores held in [0, 1] before they are added (Exp. 14)
+    structural_levels:str = 'all' # of T and S1 that are fused: 'all', or the 'last' alone
     normalize_on:str = 'holdout'  # the limits come from the held-out images, or from all nominal ones, 'train' (Exp. 15)
     sigma:float = 4.0           # Gaussian smoothing, pixels of a 256-px image (Exp. 1)
     interpolation:str = 'bilinear'  # of the fused map to the image's size; or 'bicubic' (E5.2)
@@ -188,7 +190,7 @@ def apply_delta(
         groups[group] = replace(groups[group], **{n: typed(f'{group}.{n}', v, kinds[n]) for n, v in values.items()})
     return check(Config(**groups))
 
-# %% ../nbs/00_config.ipynb #4f248d73
+# %% ../nbs/00_config.ipynb #c9dff66a
 CHOICES = {
     'network.stem_pool': ('average', 'max'),
     'network.block': ('post-activation', 'pre-activation', 'relu-before-addition'),
@@ -198,6 +200,8 @@ CHOICES = {
     'distill.zscore': ('sample', 'global'),
     'distill.resolution': ('network', 'backbone'),
     'distill.upsampling': ('bilinear', 'nearest'),
+    'distill.strides': ('4-8-16', '8-16'),
+    'score.structural_levels': ('all', 'last'),
     'score.normalize_on': ('holdout', 'train'),
     'score.interpolation': ('bilinear', 'bicubic'),
     'compute.compile': ('none', 'default', 'cuda-graphs'),

@@ -119,7 +119,7 @@ def fit(
     for n in networks: n.eval()
     return history
 
-# %% ../nbs/06_distill.ipynb #d64a6f1a
+# %% ../nbs/06_distill.ipynb #a89a4ff2
 def distill_teacher(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     augment:Augment,      # resolved
@@ -130,7 +130,7 @@ def distill_teacher(
 )->tuple[nn.Module, list[dict]]:      # T in eval mode; the loss of each epoch
     "Stage 1."
     c = config.distill
-    target = prepare(FeatureTarget(c.backbone, config.network.channels, seed, upsampling=c.upsampling, resolution=c.resolution), device, config.compute)
+    target = prepare(FeatureTarget(c.backbone, config.network.channels, seed, upsampling=c.upsampling, resolution=c.resolution, strides=c.strides), device, config.compute)
     if c.zscore == 'global': target.measure(normalize(b.to(device)) for b in images.split(8))
     teacher = compiled(prepare(make_network('teacher', config.network, config.data.image_size, derive_seed(seed, 'teacher')), device, config.compute), config.compute)
     def losses(x):

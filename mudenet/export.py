@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'fold_norms', 'enlarging_matrix', 'Detector', 'choose_threshold', 'describe_threshold', 'held_out_scores',
            'Finished', 'open_run', 'trace', 'to_onnx', 'export', 'TorchScorer']
 
-# %% ../nbs/14_export.ipynb #06ae6128
+# %% ../nbs/14_export.ipynb #0d4d7feb
 import copy, io, json, math, zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from .augment import IMAGENET_MEAN, IMAGENET_STD, normalize
 from .config import Config, Score, UserError, apply_delta
 from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
 from .records import read_json, write_atomic
-from .score import anomaly_maps, image_scores, score_limits, smooth
+from .score import anomaly_maps, fusion_weights, image_scores, score_limits, smooth
 from .train import PARTS
 
 # %% ../nbs/14_export.ipynb #2be9bc54
@@ -56,7 +56,7 @@ def enlarging_matrix(
     if not score.smooth_first: x = smooth(x, score.sigma)
     return x[:,:,0].T.contiguous()
 
-# %% ../nbs/14_export.ipynb #5c7d6cf7
+# %% ../nbs/14_export.ipynb #6befc2ef
 def _take_projections(net:PatchDescriptorNetwork)->list[nn.Conv2d]:
     "Let the network return the features before its projections; these come back."
     out = [p[0] for p in net.projections]
@@ -86,6 +86,7 @@ class Detector(nn.Module):
         low, high = limits.flatten(1)[...,None,None]
         self.register_buffer('low', low.clone())
         self.register_buffer('range', (high - low).clamp(min=torch.finfo(low.dtype).tiny))
+        self.register_buffer('weights', fusion_weights(score, limits.shape[-1]).flatten()[...,None,None])
         self.register_buffer('matrix', enlarging_matrix(score, size))
         self.clamp = score.clamp
         self.eval().requires_grad_(False)
@@ -110,7 +111,7 @@ class Detector(nn.Module):
         "Eqs. 11 and 12."
         y = (raw - self.low)/self.range
         if self.clamp: y = y.clamp(0, 1)
-        maps = self.matrix @ (y.sum(1)*(2/y.shape[1])) @ self.matrix.T
+        maps = self.matrix @ (y*self.weights).sum(1) @ self.matrix.T
         return maps, maps.amax((1,2))
 
     def forward(self, images:Tensor)->tuple[Tensor, Tensor]: return self.fuse(self.raw(images))

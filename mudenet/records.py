@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROJECT', 'project_path', 'write_atomic', 'write_json', 'read_json', 'finished_record', 'set_aside', 'write_tensors',
            'link_or_copy', 'setting_folder', 'run_folder', 'check_writable', 'locked', 'git_revision', 'environment',
-           'peak_memory']
+           'peak_memory', 'free_memory']
 
 # %% ../nbs/00_records.ipynb #2a9bba06
 import contextlib, fcntl, itertools, json, os, platform, resource, subprocess, sys, tempfile
@@ -132,7 +132,7 @@ def locked(
         for left in [*folder.glob('.*.safetensors.*'), *folder.glob('.*.json.*')]: left.unlink(missing_ok=True)     # of a process that was killed while it wrote
         yield
 
-# %% ../nbs/00_records.ipynb #b1b12861
+# %% ../nbs/00_records.ipynb #75c2ba12
 def git_revision()->str|None:
     "The checkout's commit, with '+changes' where files differ from it; None outside a repository."
     git = lambda *a: subprocess.run(['git', '-C', PROJECT, *a], capture_output=True, text=True)
@@ -164,3 +164,13 @@ def peak_memory(
     unit = 1 if sys.platform == 'darwin' else 1024
     out = {'process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*unit}
     return out | ({'cuda': torch.cuda.max_memory_allocated()} if device == 'cuda' else {})
+
+def free_memory(
+    device:str,    # 'cpu' or 'cuda'
+)->int:            # bytes
+    "What a new process could take."
+    if device == 'cuda': return torch.cuda.mem_get_info()[0]
+    with contextlib.suppress(OSError):
+        for line in open('/proc/meminfo'):
+            if line.startswith('MemAvailable'): return 1024*int(line.split()[1])
+    return os.sysconf('SC_PHYS_PAGES')*os.sysconf('SC_PAGE_SIZE')      # no Linux: what the machine has

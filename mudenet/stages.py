@@ -22,7 +22,7 @@ from .records import locked, set_aside, write_tensors
 from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
-# %% ../nbs/10_stages.ipynb #b57abd5c
+# %% ../nbs/10_stages.ipynb #9d3a101d
 @dataclass(frozen=True)
 class Stage:
     "A step whose result is kept."
@@ -45,7 +45,7 @@ STAGES = (
     Stage('s2',          ('teacher', 'autoencoder'), (*_LEARNING, 'train'),          (*_IMAGES, *_DESCRIPTOR, *_FIT, 'train.detach', 'train.l2_weight')),
     Stage('scores',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute')),
     Stage('limits',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute', 'score.normalize_on')),
-    Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
+    Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.structural_levels', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
     Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric',)),
 )
 
