@@ -27,9 +27,10 @@ DATASET ?= auto
 CATEGORIES ?=
 PROFILE ?= local
 GPUS ?= 1
+THREADS ?=
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
 	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

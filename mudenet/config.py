@@ -28,7 +28,7 @@ def choose(
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"{what} '{name}' does not exist; {hint}")
 
-# %% ../nbs/00_config.ipynb #d119cb5c
+# %% ../nbs/00_config.ipynb #65f476d7
 @dataclass(frozen=True)
 class Data:
     "Images, as every stage sees them."
@@ -92,8 +92,10 @@ class Train(Optimization):
 class Score:
     "Eqs. 9-12: from embeddings to anomaly maps."
     clamp:bool = True           # normalised branch scores held in [0, 1] before they are added (Exp. 14)
-    structural_levels:str = 'all' # of T and S1 that are fused: 'all', or the 'last' alone
+    structural_levels:str = 'all' # of T's differences to S1 and to the backbone: 'all' are fused, or the 'last' alone
+    backbone_branch:bool = False  # a third branch: the backbone's difference to T
     normalize_on:str = 'holdout'  # the limits come from the held-out images, or from all nominal ones, 'train' (Exp. 15)
+    normalize_by:str = 'branch' # one range for each 'branch' and level, or for each 'position' of them
     sigma:float = 4.0           # Gaussian smoothing, pixels of a 256-px image (Exp. 1)
     interpolation:str = 'bilinear'  # of the fused map to the image's size; or 'bicubic' (E5.2)
     smooth_first:bool = False   # smooth before enlarging (E5.3)
@@ -190,7 +192,7 @@ def apply_delta(
         groups[group] = replace(groups[group], **{n: typed(f'{group}.{n}', v, kinds[n]) for n, v in values.items()})
     return check(Config(**groups))
 
-# %% ../nbs/00_config.ipynb #c9dff66a
+# %% ../nbs/00_config.ipynb #eb35bccb
 CHOICES = {
     'network.stem_pool': ('average', 'max'),
     'network.block': ('post-activation', 'pre-activation', 'relu-before-addition'),
@@ -203,6 +205,7 @@ CHOICES = {
     'distill.strides': ('4-8-16', '8-16'),
     'score.structural_levels': ('all', 'last'),
     'score.normalize_on': ('holdout', 'train'),
+    'score.normalize_by': ('branch', 'position'),
     'score.interpolation': ('bilinear', 'bicubic'),
     'compute.compile': ('none', 'default', 'cuda-graphs'),
 }
@@ -230,17 +233,18 @@ def check(
     if config.metric.num_thresholds is not None and config.metric.num_thresholds < 2: raise UserError(f"metric.num_thresholds is {config.metric.num_thresholds}; it must be at least 2, or none for the exact curve.")
     for key in ('width', 'channels', 'latent'):
         if getattr(config.network, key) < 1: raise UserError(f"network.{key} is {getattr(config.network, key)}; it must be at least 1.")
+    if config.score.backbone_branch and (config.distill.zscore, config.distill.resolution) != ('sample', 'network'): raise UserError("score.backbone_branch measures the backbone as T learned it, image by image and at the networks' size; it needs distill.zscore 'sample' and distill.resolution 'network'.")
     if not 0 <= config.score.sigma < 64: raise UserError(f"score.sigma is {config.score.sigma}; it must lie between 0 and 64.")
     a = config.augment
     if a.rotation is not None and not 0 <= a.rotation <= 180: raise UserError(f"augment.rotation is {a.rotation}; it must lie between 0 and 180 degrees.")
     if a.color_jitter is not None and not 0 <= a.color_jitter < 1: raise UserError(f"augment.color_jitter is {a.color_jitter}; it must lie between 0 and 1.")
     return config
 
-# %% ../nbs/00_config.ipynb #c4292a3c
+# %% ../nbs/00_config.ipynb #d1c791d5
 BUDGETS = dict(
     smoke = {'data': dict(image_size=64), 'network': dict(width=16, channels=32),
              'distill': dict(epochs=1, backbone='efficientnet_lite0'), 'train': dict(epochs=1)},
-    cpu = {'data': dict(image_size=128), 'network': dict(width=32, channels=64),
+    cpu = {'data': dict(image_size=128), 'network': dict(width=32, channels=64), 'compute': dict(channels_last=True),
            'distill': dict(epochs=16, batch_size=2, backbone='efficientnet_lite0'), 'train': dict(epochs=24, batch_size=2)},
     screening = {'distill': dict(epochs=100), 'train': dict(epochs=100)},
     full = {},

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXPLODED', 'embedding_loss', 'learning_rate', 'prepare', 'compiled', 'TrainingFailed', 'check_losses', 'fit',
-           'distill_teacher']
+           'feature_target', 'distill_teacher']
 
 # %% ../nbs/06_distill.ipynb #105f6c0e
 import math
@@ -119,7 +119,15 @@ def fit(
     for n in networks: n.eval()
     return history
 
-# %% ../nbs/06_distill.ipynb #a89a4ff2
+# %% ../nbs/06_distill.ipynb #8bd645dc
+def feature_target(
+    config:Config,        # reads distill, network
+    seed:int,             # the run's
+)->FeatureTarget:
+    "The backbone, as the teacher learns to answer it."
+    c = config.distill
+    return FeatureTarget(c.backbone, config.network.channels, seed, upsampling=c.upsampling, resolution=c.resolution, strides=c.strides)
+
 def distill_teacher(
     images:Tensor,        # (N,3,S,S), uint8: nominal, without those held out
     augment:Augment,      # resolved
@@ -130,7 +138,7 @@ def distill_teacher(
 )->tuple[nn.Module, list[dict]]:      # T in eval mode; the loss of each epoch
     "Stage 1."
     c = config.distill
-    target = prepare(FeatureTarget(c.backbone, config.network.channels, seed, upsampling=c.upsampling, resolution=c.resolution, strides=c.strides), device, config.compute)
+    target = prepare(feature_target(config, seed), device, config.compute)
     if c.zscore == 'global': target.measure(normalize(b.to(device)) for b in images.split(8))
     teacher = compiled(prepare(make_network('teacher', config.network, config.data.image_size, derive_seed(seed, 'teacher')), device, config.compute), config.compute)
     def losses(x):

@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'fold_norms', 'enlarging_matrix', 'Detector', 'choose_threshold', 'describe_threshold', 'held_out_scores',
            'Finished', 'open_run', 'trace', 'to_onnx', 'export', 'TorchScorer']
 
-# %% ../nbs/14_export.ipynb #0d4d7feb
+# %% ../nbs/14_export.ipynb #3929785c
 import copy, io, json, math, zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,12 +19,13 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .augment import IMAGENET_MEAN, IMAGENET_STD, normalize
 from .config import Config, Score, UserError, apply_delta
+from .distill import feature_target
 from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
 from .records import read_json, write_atomic
-from .score import anomaly_maps, fusion_weights, image_scores, score_limits, smooth
+from .score import anomaly_maps, branches, fusion_weights, image_scores, score_limits, smooth
 from .train import PARTS
 
-# %% ../nbs/14_export.ipynb #2be9bc54
+# %% ../nbs/14_export.ipynb #52794965
 def _followed(m:nn.Module)->list[tuple[str, str]]:
     "Names of children of which the second takes the first one's output."
     if isinstance(m, nn.Sequential): return list(zip(m._modules, list(m._modules)[1:]))
@@ -39,7 +40,7 @@ def fold_norms(
     for m in list(net.modules()):
         for first, second in _followed(m):
             conv, norm = getattr(m, first), getattr(m, second)
-            if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)):
+            if type(norm) is nn.BatchNorm2d and isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)):
                 setattr(m, first, fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d)))
                 setattr(m, second, nn.Identity())
     return net
@@ -56,54 +57,30 @@ def enlarging_matrix(
     if not score.smooth_first: x = smooth(x, score.sigma)
     return x[:,:,0].T.contiguous()
 
-# %% ../nbs/14_export.ipynb #6befc2ef
-def _take_projections(net:PatchDescriptorNetwork)->list[nn.Conv2d]:
-    "Let the network return the features before its projections; these come back."
-    out = [p[0] for p in net.projections]
-    net.projections = nn.ModuleList(nn.Identity() for _ in out)
-    return out
-
-def _conv1x1(weight:Tensor, bias:Tensor)->nn.Conv2d:
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
-    conv.weight.data, conv.bias.data = weight, bias
-    return conv
-
+# %% ../nbs/14_export.ipynb #180534fa
 class Detector(nn.Module):
     "The deployed graph: uint8 images to anomaly maps and scores (Eqs. 9-12)."
     def __init__(self,
-        nets:dict[str, nn.Module],   # 'teacher', 's1', 'autoencoder', 's2'
-        limits:Tensor,               # (2,2,L), of `score_limits`
+        nets:dict[str, nn.Module],   # as `raw_maps` takes them
+        limits:Tensor,               # of `score_limits`
         score:Score,                 # the config's group
         size:int,                    # S, pixels
     ):
         super().__init__()
-        self.t, self.s1, self.a, self.s2 = (fold_norms(nets[k]) for k in ('teacher', *PARTS))
-        self.linear = not any(isinstance(m, nn.ReLU) for m in self.t.projections.modules())
-        if self.linear:
-            pt, p1, p2 = (_take_projections(n) for n in (self.t, self.s1, self.s2))
-            self.structural = nn.ModuleList(_conv1x1(torch.cat([p.weight, -q.weight], 1), p.bias - q.bias) for p, q in zip(pt, p1))
-            self.logical = nn.ModuleList(_conv1x1(-q.weight, -q.bias) for q in p2)
-        low, high = limits.flatten(1)[...,None,None]
+        self.nets = nn.ModuleDict({k: fold_norms(n) for k, n in nets.items()})
+        low, high = limits.flatten(1, 2)
         self.register_buffer('low', low.clone())
         self.register_buffer('range', (high - low).clamp(min=torch.finfo(low.dtype).tiny))
-        self.register_buffer('weights', fusion_weights(score, limits.shape[-1]).flatten()[...,None,None])
+        self.register_buffer('weights', fusion_weights(score, limits.shape[2]).flatten()[...,None,None])
         self.register_buffer('matrix', enlarging_matrix(score, size))
         self.clamp = score.clamp
         self.eval().requires_grad_(False)
 
-    def differences(self,
-        x:Tensor,          # (B,3,S,S), normalised
-    )->list[Tensor]:       # 2L maps (B,C,S/2,S/2): T - S1 by level, then A - S2
-        "What the two branches measure."
-        t, s1, a, s2 = self.t(x), self.s1(x), self.a(x), self.s2(x)
-        if not self.linear: return [p - q for p, q in (*zip(t, s1), *zip(a, s2))]
-        return [f(torch.cat(pair, 1)) for f, *pair in zip(self.structural, t, s1)] + [p + f(q) for f, p, q in zip(self.logical, a, s2)]
-
     def raw(self,
         images:Tensor,     # (B,3,S,S), uint8
-    )->Tensor:             # (B,2L,S/2,S/2): the structural branch by level, then the logical one
+    )->Tensor:             # (B,branches*L,S/2,S/2), branch by branch
         "Eqs. 9 and 10."
-        return torch.cat([d.square().sum(1, keepdim=True) for d in self.differences(normalize(images))], 1)
+        return branches(self.nets, normalize(images)).flatten(1, 2)
 
     def fuse(self,
         raw:Tensor,        # of `raw`
@@ -134,19 +111,19 @@ def describe_threshold(
     short = facts['fpr'] > facts['fpr_asked'] + 1e-9
     return promise + (f" The {100*facts['fpr_asked']:g} % asked for would take {math.ceil(1/facts['fpr_asked'] - 1 - 1e-9)}; this is their largest score." if short else '')
 
-# %% ../nbs/14_export.ipynb #449e3f8b
+# %% ../nbs/14_export.ipynb #f31f91de
 def held_out_scores(
-    raw:Tensor,       # (k,2,L,h,w), of the held-out images
-    limits:Tensor,    # (2,2,L), the run's
+    raw:Tensor,       # (k,branches,L,h,w), of the held-out images
+    limits:Tensor,    # of `score_limits`, the run's
     score:Score,      # the config's group
     size:int,         # S, pixels
 )->Tensor:            # (k,)
     "Scores of the held-out images, as if each were new."
     own = score.normalize_on == 'holdout' and len(raw) > 1
-    others = lambda i: score_limits(torch.cat([raw[:i], raw[i+1:]])) if own else limits
+    others = lambda i: score_limits(torch.cat([raw[:i], raw[i+1:]]), score) if own else limits
     return torch.cat([image_scores(anomaly_maps(raw[i:i+1], others(i), score, size)) for i in range(len(raw))])
 
-# %% ../nbs/14_export.ipynb #3f4278a7
+# %% ../nbs/14_export.ipynb #4ed7a594
 @dataclass
 class Finished:
     "What a run's folder holds, read back."
@@ -154,7 +131,7 @@ class Finished:
     record:dict                  # as in record.json
     config:Config
     nets:dict[str, nn.Module]    # in eval mode
-    limits:dict[str, Tensor]     # 'limits', (2,2,L); 'held_out', (k,2,L,h,w): raw maps of the held-out images
+    limits:dict[str, Tensor]     # 'limits', of `score_limits`; 'held_out', (k,branches,L,h,w): raw maps of the held-out images
 
 def open_run(
     folder:Path,     # of a finished run
@@ -172,6 +149,7 @@ def open_run(
         except Exception as e: raise UserError(f"{path} cannot be read ({str(e).splitlines()[0]}); run it again with overwrite=True.") from None
     nets = {k: make_network(k, config.network, config.data.image_size, 0).eval().requires_grad_(False) for k in ('teacher', *PARTS)}
     for k, net in nets.items(): read(k, net.load_state_dict)
+    if config.score.backbone_branch: nets['backbone'] = feature_target(config, record['seed'])
     return Finished(folder, record, config, nets, read('limits', lambda t: {k: t[k] for k in ('limits', 'held_out')}))
 
 # %% ../nbs/14_export.ipynb #78b92100

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'repeatable', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #cc17efd7
+# %% ../nbs/10_stages.ipynb #048ee029
 import ast, contextlib, functools, importlib, json, os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,14 +15,14 @@ from torch import Tensor
 from .checkpoint import Checkpoint
 from .config import Config, Optimization, canonical_hash, derive_seed
 from .data import Dataset
-from .distill import distill_teacher
+from .distill import distill_teacher, feature_target
 from .evaluate import evaluate
 from .networks import make_network
 from .records import locked, set_aside, write_tensors
 from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
-# %% ../nbs/10_stages.ipynb #9d3a101d
+# %% ../nbs/10_stages.ipynb #c93297b2
 @dataclass(frozen=True)
 class Stage:
     "A step whose result is kept."
@@ -36,6 +36,7 @@ _DESCRIPTOR = tuple(f'network.{n}' for n in ('width', 'channels', 'block', 'stem
 _CODER      = tuple(f'network.{n}' for n in ('channels', 'latent', 'decoder_relu', 'autoencoder_norm'))
 _FIT        = (*(f'train.{f.name}' for f in fields(Optimization)), 'train.separate_optimizers')
 _LEARNING   = ('augment', 'networks', 'distill')
+_SCORING    = ('augment', 'backbone', 'networks', 'score')
 _ALL        = ('teacher', *PARTS)
 
 STAGES = (
@@ -43,8 +44,8 @@ STAGES = (
     Stage('s1',          ('teacher',),               (*_LEARNING, 'train'),          (*_IMAGES, *_DESCRIPTOR, *_FIT, 'train.l1_weight')),
     Stage('autoencoder', ('teacher',),               (*_LEARNING, 'train'),          (*_IMAGES, *_CODER, *_FIT, 'train.la_weight')),
     Stage('s2',          ('teacher', 'autoencoder'), (*_LEARNING, 'train'),          (*_IMAGES, *_DESCRIPTOR, *_FIT, 'train.detach', 'train.l2_weight')),
-    Stage('scores',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute')),
-    Stage('limits',      _ALL,                       ('augment', 'networks', 'score'), ('data.image_size', 'compute', 'score.normalize_on')),
+    Stage('scores',      _ALL,                       _SCORING,                      ('data.image_size', 'compute', 'score.backbone_branch')),
+    Stage('limits',      _ALL,                       _SCORING,                      ('data.image_size', 'compute', 'score.backbone_branch', 'score.normalize_on', 'score.normalize_by')),
     Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.structural_levels', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
     Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric',)),
 )
@@ -126,7 +127,7 @@ def repeatable(
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
-# %% ../nbs/10_stages.ipynb #4f643f0c
+# %% ../nbs/10_stages.ipynb #cb1af034
 @dataclass
 class Outcome:
     "What the stages of a run gave."
@@ -188,12 +189,13 @@ def run_stages(
     nets = {'teacher': network('teacher', kept['teacher'][0])}
     kept |= stages(PARTS, train)
     nets |= {p: network(p, kept[p][0]) for p in PARTS}
+    if config.score.backbone_branch: nets['backbone'] = feature_target(config, seed)
     out.losses = dict(distill=kept['teacher'][1]['losses'], train=[{k: v for term in terms for k, v in term.items()} for terms in zip(*(kept[p][1]['losses'] for p in PARTS))])
     raw = stages(['scores'], lambda *_: {'scores': ({'raw': raw_maps(nets, ds.test, config.compute, device)}, {})})['scores'][0]['raw']
     nominal = ds.train[held] if config.score.normalize_on == 'holdout' else ds.train
     def measure_limits(*_):
         seen = raw_maps(nets, nominal, config.compute, device)
-        return {'limits': ({'limits': score_limits(seen), 'held_out': seen if config.score.normalize_on == 'holdout' else seen[held]}, {})}     # the held-out maps: for a threshold
+        return {'limits': ({'limits': score_limits(seen, config.score), 'held_out': seen if config.score.normalize_on == 'holdout' else seen[held]}, {})}     # the held-out maps: for a threshold
     limits = stages(['limits'], measure_limits)['limits'][0]['limits']
     out.maps = stages(['maps'], lambda *_: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
     measure = lambda *_: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}

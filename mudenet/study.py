@@ -6,19 +6,18 @@
 __all__ = ['KEPT', 'ROOM', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'data_facts', 'image_facts',
            'Result', 'execute', 'publish', 'results_table', 'bench_table', 'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #a985cd1e
+# %% ../nbs/11_study.ipynb #8a4320f1
 import ast, signal, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, yaml
 from safetensors.torch import load_file
-from .backbone import FeatureTarget
 from .benchmarks import Source, checked_source
 from .cable import generate_cable
 from .command import command_line, option, text_table
 from .config import Config, UserError, apply_delta, check_seed, choose, resolve_budget, typed
 from .data import Dataset, load_dataset
-from .distill import TrainingFailed
+from .distill import TrainingFailed, feature_target
 from .decisions import RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_pages, audit_records, load_reported
@@ -29,7 +28,7 @@ from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, run_together, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #84de2131
+# %% ../nbs/11_study.ipynb #27127fa8
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -87,7 +86,7 @@ def plan_run(
     config = config_of(experiment, budget, experiments, source.augmentation)
     for delta in ({'distill.backbone': backbone} if backbone else {}, overrides): config = apply_delta(config, delta)
     if config.compute.compile == 'cuda-graphs' and device != 'cuda': raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
-    FeatureTarget(config.distill.backbone, config.network.channels, seed, strides=config.distill.strides)
+    feature_target(config, seed)      # are its weights there?
     name = experiment + (f'+{config.hash()}' if overrides else '')
     folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed, device)
     check_writable(folder, 2**28)
