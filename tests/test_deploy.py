@@ -108,7 +108,7 @@ def test_the_threshold_is_that_of_the_held_out_images(smoke, files):
     held = ds.split(run.config.data.holdout, run.seed)[1]
     nets = open_run(run.folder).nets
     raw = raw_maps(nets, ds.train[held], run.config.compute)
-    limits = lambda r: torch.stack([r.amin((0,3,4)), r.amax((0,3,4))])
+    limits = lambda r: torch.stack([r.amin((0,3,4), keepdim=True)[0], r.amax((0,3,4), keepdim=True)[0]])
     scores = [image_scores(anomaly_maps(raw[i:i+1], limits(raw[1-i:2-i]), run.config.score, 64)).item() for i in (0, 1)]
     assert Scorer(files/'run.onnx').threshold == pytest.approx(max(scores), abs=1e-6)
 

@@ -5,7 +5,7 @@ from mudenet.experiments import config_of, load_experiments
 from mudenet.stages import STAGES, stage_keys, stages_changed
 
 ALL = [s.name for s in STAGES]
-STUDENTS, LOGICAL, S2, LIMITS, MAPS, METRICS = (ALL[ALL.index(n):] for n in ('s1', 'autoencoder', 's2', 'limits', 'maps', 'metrics'))
+STUDENTS, LOGICAL, S2, SCORES, LIMITS, MAPS, METRICS = (ALL[ALL.index(n):] for n in ('s1', 'autoencoder', 's2', 'scores', 'limits', 'maps', 'metrics'))
 AFTER_PARENT = {
     'baseline': ALL, 'exp1': MAPS, 'exp1-sigma2': MAPS, 'exp1-sigma6': MAPS, 'exp1-sigma8': MAPS,
     'exp2': LOGICAL, 'exp2a': LOGICAL, 'exp2b': LOGICAL, 'exp3': ALL, 'screening-baseline': [], 'exp4': ALL,
@@ -13,7 +13,9 @@ AFTER_PARENT = {
     'e5.6': ALL, 'e5.7': ALL, 'e5.8': ALL, 'a-003a': ALL, 'a-003b': ALL, 'a-004a': ALL, 'a-004b': ALL,
     'separate-optimizers': STUDENTS, 'weight-decay': STUDENTS, 'grad-clip': STUDENTS, 'warmup': STUDENTS,
     'exp12': STUDENTS, 'exp13': STUDENTS, 'exp14': MAPS, 'exp14b': MAPS, 'exp15': LIMITS, 'exp15b': LIMITS,
-    'sum-loss': ALL, 'ae-batchnorm': LOGICAL, 'loss-weights': S2, 'strong-jitter': ALL, 'phase-b': []}
+    'sum-loss': ALL, 'ae-batchnorm': LOGICAL, 'loss-weights': S2, 'strong-jitter': ALL, 'phase-b': [],
+    'structural-last': MAPS, 'backbone-branch': SCORES, 'last-backbone': SCORES, 'position-limits': LIMITS,
+    'distill-cosine': ALL, 'cosine-last-backbone': ALL, 'strides-8-16': ALL, 'no-rotation': [], 'best': []}        # cable's row has no rotation
 LOG = load_experiments()
 
 

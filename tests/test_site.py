@@ -58,7 +58,8 @@ def test_every_experiment_has_a_page_and_a_row(site):
 def planted(tmp_path_factory):
     "Sources with a made-up comparison: e5.4 against its parent, three seeds, figures that occur nowhere else."
     folder = project(tmp_path_factory.mktemp('planted'))
-    source = read_json(next((folder/'experiments'/'results').glob('generated*/retained-seed42.json')))
+    source = read_json(next((folder/'experiments'/'results').glob('generated*-cpu/retained-seed42.json')))
+    shutil.rmtree(folder/'experiments'/'results')
     where = folder/'experiments'/'results'/'planted-cable-efficientnet_lite0-cpu'
     for k, seed in enumerate((42, 123, 7)):
         for id, figure in (('e5.5', .61171), ('e5.4', .63391), ('e5.8', .65381), ('phase-b', .58161)):
@@ -75,7 +76,7 @@ def test_a_planted_record_is_found_everywhere(planted):
     page, listing = (planted/'log'/'e5.4.qmd').read_text(), (planted/'log'/'index.qmd').read_text()
     for figure in ('63.4', '63.5', '63.6', '61.3', '**+2.2**', 'kept'): assert figure in page
     assert 'ours: +2.2, +2.2, +2.2' in page and 'verdict: kept' in page and 'planted cable' in listing      # what the listing shows
-    assert '+2.2' in partial(planted, 'findings') and 'kept (+2.2, +2.2, +2.2)' in partial(planted, 'roadmap')
+    assert '+2.2' in partial(planted, 'differences') and 'kept (+2.2, +2.2, +2.2)' in partial(planted, 'roadmap')
     assert '58.3\u00a0±\u00a00.1' in partial(planted, 'headline') and 'planted cable' in partial(planted, 'seeds') and 'planted cable' in partial(planted, 'thresholds')
     assert 'ours: kept' in partial(planted, 'assumptions')           # e5.8, which tests A-005
     assert 'planted-cable' in partial(planted, 'audit')             # its image scores do not give the planted AUROC
@@ -90,7 +91,7 @@ def test_without_records_the_pages_say_not_run(tmp_path):
     shutil.rmtree(folder/'experiments'/'results')
     write_log(folder)
     for path in (folder/'log').glob('*.qmd'): assert 'not run' in path.read_text(), path.name
-    for name in ('headline', 'roadmap', 'findings', 'heatmaps', 'thresholds', 'assumptions'): assert 'not run' in partial(folder, name), name
+    for name in ('headline', 'roadmap', 'claims', 'halves', 'comparator', 'differences', 'heatmaps', 'thresholds', 'assumptions'): assert 'not run' in partial(folder, name), name
     render(folder, 'smalldocs')
 
 
