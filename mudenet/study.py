@@ -166,7 +166,7 @@ def execute(
         run.failed_path.unlink(missing_ok=True)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #50bfa969
+# %% ../nbs/11_study.ipynb #90012640
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
@@ -198,7 +198,7 @@ def results_table(
         mean = lambda f: np.mean([f(r) for r in records.values()])
         figures = ' | '.join(f"{100*mean(lambda r: r['metrics'][m]):.1f}" if all(m in r['metrics'] for r in records.values()) else '–' for m in METRICS)
         minutes, threads = mean(lambda r: sum(r['durations'].values()))/60, sorted({r['environment']['threads'] for r in records.values()})
-        lines.append(f"| {experiment} | {where.dataset} {where.category} | {where.backbone}, {where.budget} | {', '.join(map(str, records))} | {figures} | {minutes:.1f} | {where.device}, {', '.join(map(str, threads))} threads |")
+        lines.append(f"| {experiment} | {where.dataset} {where.category} | {where.backbone}, {where.budget} | {', '.join(map(str, records))} | {figures} | {minutes:.1f} | {where.device}, {', '.join(map(str, threads))} thread{'s'*(threads != [1])} |")
     return '\n'.join(lines)
 
 # %% ../nbs/11_study.ipynb #3e5e1d48
