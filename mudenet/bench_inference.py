@@ -28,7 +28,7 @@ from .score import anomaly_maps, image_scores, raw_maps, score_limits
 from .study import Run, load_images
 from .train import PARTS
 
-# %% ../nbs/13_bench_inference.ipynb #de6a37e3
+# %% ../nbs/13_bench_inference.ipynb #8601fe75
 def settled_networks(
     network:Network, size:int,   # the config's group; S, pixels
 )->dict[str, nn.Module]:
@@ -60,6 +60,7 @@ class FusedDetector(Detector):
     "The same maps, with the differences inside the last convolutions; for bare projections."
     def __init__(self, nets, limits, score, size):
         super().__init__(nets, limits, score, size)
+        if 'backbone' in nets or any(len(p) > 1 for p in self.nets['teacher'].projections): raise ValueError("FusedDetector takes bare projections and two branches.")
         def take(net):
             out = [p[0] for p in net.projections]
             net.projections = nn.ModuleList(nn.Identity() for _ in out)
@@ -149,7 +150,7 @@ class EfficientAD(nn.Module):
         maps = F.interpolate(y, size=256, mode='bilinear')[:,0]
         return maps, maps.amax((1,2))
 
-# %% ../nbs/13_bench_inference.ipynb #5aa30e0a
+# %% ../nbs/13_bench_inference.ipynb #86571d03
 def variants(
     nets:dict[str, nn.Module], limits:Tensor, size:int, calibration:np.ndarray,   # as `Detector`; (n,3,S,S), uint8: nominal
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, scores
@@ -186,7 +187,7 @@ def inference_rows(
 )->Iterator[tuple]:   # what, ratio, of what, seconds an image
     "Time from uint8 images in memory to maps and scores."
     nets, images = settled_networks(network, size), blurred_images(max(16, *batches), size)
-    limits = score_limits(raw_maps(nets, images[8:], Compute()))
+    limits = score_limits(raw_maps(nets, images[8:], Compute()), Score())
     runs = variants(nets, limits, size, images[8:].numpy())
     plain = next(iter(runs))
     for batch, rounds in batches.items():
@@ -209,7 +210,7 @@ from mudenet.config import Compute, Network, Score
 from mudenet.score import anomaly_maps, raw_maps, score_limits
 nets, images = settled_networks(Network(8, 8), 256), blurred_images({n}, 256)
 peak = lambda: int(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))*1024
-def score(x): raw = raw_maps(nets, x, Compute()); return raw.nbytes + anomaly_maps(raw, score_limits(raw), Score(), 256).nbytes
+def score(x): raw = raw_maps(nets, x, Compute()); return raw.nbytes + anomaly_maps(raw, score_limits(raw, Score()), Score(), 256).nbytes
 few, before = score(images[:32]), peak()
 print((peak() if score(images) is None else peak()) - before, score(images[:1])*({n} - 32))
 """
@@ -246,11 +247,11 @@ def eight_bit_rows(
     fit, held = ds.split(c.data.holdout, run.record['seed'])
     size = c.data.image_size
     graph = to_onnx(trace(RawGraph(Detector(run.nets, run.limits['limits'], c.score, size)), size), ['raw'], {})
-    raw = lambda f, images: torch.from_numpy(np.concatenate([f(b.numpy())[0] for b in images.split(8)])).unflatten(1, (2, -1))
+    raw = lambda f, images: torch.from_numpy(np.concatenate([f(b.numpy())[0] for b in images.split(8)])).unflatten(1, run.limits['limits'].shape[1:3])
     for name, quantize in EIGHT_BITS.items():
         f, start = quantize(graph, ds.train[fit][:calibration].numpy()), time.perf_counter()
         test, seconds = raw(f, ds.test), (time.perf_counter() - start)/len(ds.test)
-        maps = anomaly_maps(test, score_limits(raw(f, ds.train[held])), c.score, size)
+        maps = anomaly_maps(test, score_limits(raw(f, ds.train[held]), c.score), c.score, size)
         found = evaluate(ds, maps, c.metric.num_thresholds)
         for key in ('image_auroc', 'pixel_auroc', 'aupro'):
             yield f'8 bits, {name}, {ds.category}: {key} {100*found[key]:.2f} %, {100*(found[key] - run.record["metrics"][key]):+.2f} points', found[key]/run.record['metrics'][key], 'of float32', seconds

@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'fold_norms', 'enlarging_matrix', 'Detector', 'choose_threshold', 'describe_threshold', 'held_out_scores',
            'Finished', 'open_run', 'trace', 'to_onnx', 'export', 'TorchScorer']
 
-# %% ../nbs/14_export.ipynb #3929785c
+# %% ../nbs/14_export.ipynb #9e6bb15a
 import copy, io, json, math, zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .augment import IMAGENET_MEAN, IMAGENET_STD, normalize
+from .backbone import weights_fingerprint
 from .config import Config, Score, UserError, apply_delta
 from .distill import feature_target
 from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
@@ -123,7 +124,7 @@ def held_out_scores(
     others = lambda i: score_limits(torch.cat([raw[:i], raw[i+1:]]), score) if own else limits
     return torch.cat([image_scores(anomaly_maps(raw[i:i+1], others(i), score, size)) for i in range(len(raw))])
 
-# %% ../nbs/14_export.ipynb #4ed7a594
+# %% ../nbs/14_export.ipynb #1835ccce
 @dataclass
 class Finished:
     "What a run's folder holds, read back."
@@ -149,7 +150,9 @@ def open_run(
         except Exception as e: raise UserError(f"{path} cannot be read ({str(e).splitlines()[0]}); run it again with overwrite=True.") from None
     nets = {k: make_network(k, config.network, config.data.image_size, 0).eval().requires_grad_(False) for k in ('teacher', *PARTS)}
     for k, net in nets.items(): read(k, net.load_state_dict)
-    if config.score.backbone_branch: nets['backbone'] = feature_target(config, record['seed'])
+    if config.score.backbone_branch:
+        nets['backbone'] = feature_target(config, record['seed'])
+        if weights_fingerprint(nets['backbone'].levels) != record['backbone_weights']: raise UserError(f"The weights of {config.distill.backbone} are not those that {folder} was made with; name theirs in MUDENET_WEIGHTS.")
     return Finished(folder, record, config, nets, read('limits', lambda t: {k: t[k] for k in ('limits', 'held_out')}))
 
 # %% ../nbs/14_export.ipynb #78b92100

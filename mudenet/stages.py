@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'repeatable', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #048ee029
+# %% ../nbs/10_stages.ipynb #1baba30f
 import ast, contextlib, functools, importlib, json, os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch import Tensor
+from .backbone import load_backbone, weights_fingerprint
 from .checkpoint import Checkpoint
 from .config import Config, Optimization, canonical_hash, derive_seed
 from .data import Dataset
@@ -50,7 +51,7 @@ STAGES = (
     Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric',)),
 )
 
-# %% ../nbs/10_stages.ipynb #6e3062df
+# %% ../nbs/10_stages.ipynb #09b134a1
 @functools.cache
 def code_version(
     module:str,   # of this package, such as 'score'
@@ -65,7 +66,7 @@ def code_version(
 def stage_keys(
     config:Config,        # resolved
     seed:int,             # the run's
-    data:str,             # a fingerprint of the images and of their split
+    data:str,             # a fingerprint of the images, of their split, and of the backbone's weights
     device:str='cpu',     # 'cpu' or 'cuda'
 )->dict[str, str]:        # a key by stage, in the order of `STAGES`
     "What each stage of a run is stored under."
@@ -127,13 +128,14 @@ def repeatable(
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
-# %% ../nbs/10_stages.ipynb #cb1af034
+# %% ../nbs/10_stages.ipynb #e53aaeb0
 @dataclass
 class Outcome:
     "What the stages of a run gave."
     keys:dict[str, str]          # by stage
     fit:Tensor                   # indices of the nominal images that trained
     held:Tensor                  # of those that were held out
+    backbone:str                 # what its weights hash to
     maps:Tensor=None             # (M,S,S): anomaly maps of the test images
     metrics:dict=None            # of `evaluate`
     losses:dict=field(default_factory=dict)    # 'distill' and 'train': terms by epoch
@@ -152,7 +154,8 @@ def run_stages(
     "The whole method, doing what is not kept yet."
     repeatable(device)
     fit, held = ds.split(config.data.holdout, seed)
-    out = Outcome(stage_keys(config, seed, canonical_hash([ds.fingerprint(), fit.tolist(), held.tolist()]), device), fit, held)
+    backbone = weights_fingerprint(load_backbone(config.distill.backbone)[0])
+    out = Outcome(stage_keys(config, seed, canonical_hash([ds.fingerprint(), fit.tolist(), held.tolist(), backbone]), device), fit, held, backbone)
 
     def stages(names, work):
         "The results of stages that one piece of work can give."

@@ -115,7 +115,7 @@ def load_images(
     ds.load_seconds = time.perf_counter() - start
     return ds
 
-# %% ../nbs/11_study.ipynb #01734454
+# %% ../nbs/11_study.ipynb #988438d2
 KEPT = ('teacher', *PARTS, 'scores', 'limits', 'maps')   # what a run's folder holds beside its record: the same files as in the store
 
 def data_facts(run:Run, ds:Dataset, fit:torch.Tensor, held:torch.Tensor)->dict:
@@ -157,7 +157,7 @@ def execute(
         except TrainingFailed as e: write_json(run.failed_path, about | dict(failed=str(e))); raise
         if out.reused: print(f"Taken from earlier runs: {', '.join(out.reused)}.")
         record = dict(about, dataset=data_facts(run, ds, out.fit, out.held),
-                      stages=out.keys, reused=out.reused, metrics=out.metrics,
+                      backbone_weights=out.backbone, stages=out.keys, reused=out.reused, metrics=out.metrics,
                       durations={k: round(v, 3) for k, v in ({'images': ds.load_seconds} | out.seconds).items()}, peak_memory=peak_memory(run.device), losses=out.losses,
                       images=image_facts(ds, out.maps))
         run.record_path.unlink(missing_ok=True)        # from here on the old run is no longer whole
