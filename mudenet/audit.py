@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NAMES', 'KINDS', 'recompute', 'audit_log', 'load_reported', 'audit_records', 'audit_pages']
 
-# %% ../nbs/10_audit.ipynb #32b2ba97
+# %% ../nbs/10_audit.ipynb #a35e937d
 import re
 from pathlib import Path
 import numpy as np, yaml
-from .config import canonical_hash, choose
+from .benchmarks import augmentation_row
+from .config import apply_delta, canonical_hash, choose
 from .decisions import RESULTS, compare, load_results
 from .experiments import Experiment, config_of, load_experiments
 from .evaluate import auroc_by_type
@@ -99,12 +100,12 @@ def load_reported(
         t |= dict(seeds=own['seeds'], figures={m: own[m] for m in NAMES})
     return reported
 
-# %% ../nbs/10_audit.ipynb #32aec90c
+# %% ../nbs/10_audit.ipynb #ac16daeb
 def audit_records(
     results:Path=RESULTS,    # a folder of committed records
 )->list[str]:          # findings, a sentence each
-    "Recompute what our records state."
-    found = []
+    "Recompute what our records state, and ask whether their experiments still say the same."
+    found, log = [], load_experiments()
     for path in sorted(Path(results).glob('*/*.json')):
         r, name = read_json(path), f'{path.parent.name}/{path.name}'
         types, scores = [i['type'] for i in r['images']], [i['score'] for i in r['images']]
@@ -113,6 +114,9 @@ def audit_records(
             stated = r['metrics']['per_type'].get(k, r['metrics'].get(k))
             if abs(stated - v) > 1e-6: found.append(f"{name}: {k} is {stated:.4f}, its image scores give {v:.4f}.")
         if canonical_hash(r['config']) != r['config_hash']: found.append(f"{name}: the config does not have the hash {r['config_hash']}.")
+        if r['experiment'] in log:
+            now = config_of(r['experiment'], r['budget'], log, augmentation_row(r['dataset']['benchmark'], r['dataset']['category']))
+            if apply_delta(now, {'distill.backbone': r['config']['distill']['backbone']}).hash() != r['config_hash']: found.append(f"{name}: {r['experiment']} at {r['budget']} is another config today; run it again.")
         if f"{r['experiment']}-seed{r['seed']}.json" != path.name: found.append(f"{name}: it holds {r['experiment']}, seed {r['seed']}.")
     return found
 

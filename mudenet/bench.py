@@ -81,7 +81,7 @@ def train_step(
         optimizer.zero_grad(); loss.backward(); optimizer.step()
     return step, flop
 
-# %% ../nbs/13_bench.ipynb #04b30390
+# %% ../nbs/13_bench.ipynb #b9ffdb35
 def training_rows(
     row:Callable,   # takes what, ratio, of what, seconds
 ):
@@ -94,7 +94,8 @@ def training_rows(
             rate = max(before[name], after[name])
             row(f'matrix product 2048³, {name}: {rate/1e9:.0f} GFLOP/s', rate/max(*before.values(), *after.values()), 'of the fastest one', 2*2048**3/rate)
             row(f'training step, {label}', flop/plain/rate, f'of the FLOP/s of {name}', plain)
-        for name, compute in (('channels_last', {'compute.channels_last': True}), ('torch.compile', {'compute.compile': 'default'})):
+        last = config.compute.channels_last
+        for name, compute in (('without channels_last' if last else 'channels_last', {'compute.channels_last': not last}), ('torch.compile', {'compute.compile': 'default'})):
             other, _ = train_step(apply_delta(config, compute))
             start = time.perf_counter(); other(); first = time.perf_counter() - start
             s = seconds(other)

@@ -6,30 +6,31 @@
 __all__ = ['PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_sentence', 'roadmap', 'audit', 'assumptions', 'budgets',
            'heatmaps', 'diagram', 'publish_changes', 'sync', 'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #dbc5b88f
+# %% ../nbs/15_log.ipynb #0485c028
 import io, sys
 from html import escape
 from pathlib import Path
-import matplotlib.pyplot as plt, numpy as np, yaml
+import matplotlib.pyplot as plt, yaml
 from safetensors.torch import load_file
 from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
-from .decisions import Setting, compare, setting_of
+from .decisions import OURS, Setting, compare, setting_of
 from .findings import claims, comparator, differences_table, halves, seed_noise, thresholds
 from .images import thumbnail
 from .library import fenced, library_pages, page, table
-from .pages import UP, Log, changed_path, differences, direction, experiment_page, interval_text, mean_text, moved_most, ours_text, page_link, plot_figure, points, prose, read_log, reported_row, setting_text, status_text
+from .pages import UP, Log, changed_path, differences, experiment_page, mean_text, moved_most, ours_text, page_link, points, prose, read_log, reported_row, setting_text, status_text
 from .plots import show_changes
 from .records import PROJECT, project_path, run_folder, write_atomic
 
-# %% ../nbs/15_log.ipynb #f973d3de
+# %% ../nbs/15_log.ipynb #3bd7bf38
 def main_setting(
     log:Log,
 )->Setting|None:     # None without records
     "The setting whose figures the listing shows."
     ran = {}
-    for s, experiment, _ in log.loaded: ran.setdefault(s, set()).add(experiment)
+    for s, experiment, _ in log.loaded:
+        if experiment in log.experiments: ran.setdefault(s, set()).add(experiment)
     return min(ran, key=lambda s: (-len(ran[s]), str(s)), default=None)
 
 def listing_page(
@@ -46,7 +47,7 @@ A verdict is what the rule that was declared beforehand makes of our figures; wh
 {':'*3}"""
     return page({'title': 'The log', 'page-layout': 'full', 'toc': False, 'listing': listing}, text)
 
-# %% ../nbs/15_log.ipynb #3b17dcc3
+# %% ../nbs/15_log.ipynb #9f4c8fa4
 def headline(
     log:Log,
 )->str:
@@ -56,13 +57,13 @@ def headline(
     for id in ('baseline', 'screening-baseline', 'e5.4', 'exp14'):
         e = log.experiments[id]
         rows.append([f'earlier, {page_link(id, UP)}', *(mean_text([{'metrics': {m: v/100}} for v in e.reported[m]], m) for m in NAMES), 'reported', 'MVTec AD cable', f'`{e.protocol}`', ', '.join(map(str, e.reported['seeds'])), 'not stated'])
-    for id in ('retained', 'phase-b'):
+    for id in OURS:
         groups = [(s, records) for (s, experiment, _), records in log.loaded.items() if experiment == id]
         for s, records in groups: rows.append([f'ours, {page_link(id, UP)}', *(mean_text(records.values(), m) for m in NAMES), '**measured**', f'{s.dataset} {s.category}', f'`{s.budget}`, {s.backbone}', ', '.join(map(str, records)), s.device])
         if not groups: rows.append([f'ours, {page_link(id, UP)}', *['not run']*len(NAMES), '', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', ''])
     return table(['who', *NAMES.values(), 'how', 'data', 'budget', 'seeds', 'device'], rows)
 
-# %% ../nbs/15_log.ipynb #4e45f811
+# %% ../nbs/15_log.ipynb #e41ff172
 _STATES = {'kept': 'Kept', 'reference': 'References', 'neutral': 'Neutral', 'rejected': 'Rejected', 'pending': 'Pending', 'deprioritized': 'Set aside'}
 
 def first_sentence(text:str)->str:
@@ -85,7 +86,7 @@ def roadmap(
             figures, verdict = ours_text(log, id, where)
             rows.append([page_link(id, UP), log.experiments[id].title, why, differences(reported_row(log, id)) or '—', verdict if verdict == figures else f'{verdict} ({figures})'])
         if rows: parts.append(f"## {title}\n\n" + table(['experiment', 'change', 'why', 'reported', 'ours'], rows))
-    ran = {k[1] for k in log.loaded}
+    ran = {k[1] for k in log.loaded} & set(log.experiments)
     return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {', '.join(NAMES.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
 
 # %% ../nbs/15_log.ipynb #782c590b

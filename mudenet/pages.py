@@ -118,7 +118,7 @@ def figures_table(
     deviation = lambda v: f'{100*np.std(v, ddof=1):.1f}' if len(v) > 1 else '—'
     return table(['metric', *(f'seed {s}' for s in seeds), 'mean', 'standard deviation'], [[name, *map(percent, metrics[m]), percent(np.mean(metrics[m])), deviation(metrics[m])] for m, name in NAMES.items() if m in metrics])
 
-# %% ../nbs/14_pages.ipynb #c36baaf0
+# %% ../nbs/14_pages.ipynb #09c0e056
 def direction(
     measured:dict,       # a metric of a row of `compare`
     reported:dict|None,  # the same metric of `reported_row`
@@ -143,24 +143,26 @@ def verdict_text(
 )->str:
     "What the rule says of a measured comparison, as a sentence."
     e = log.experiments[row['experiment']]
+    if row['verdict'] == 'the same': return f"{setting_text(setting_of(row))}: **the same** configuration as the parent's."
     if not e.decision: return f"{setting_text(setting_of(row))}: a reference, without a verdict."
     m, reported = e.decision['metric'], reported_row(log, e.id)
     if not (c := row['metrics'].get(m)): return f"{setting_text(setting_of(row))}: {NAMES[m]} could not be measured, so there is no verdict."
     return f"{setting_text(setting_of(row))}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
 
-# %% ../nbs/14_pages.ipynb #c31a70e1
+# %% ../nbs/14_pages.ipynb #270afc08
 def analysis_text(
     log:Log,
     row:dict,            # of `compare`
 )->str:
-    "What moved in a measured comparison, in two sentences."
+    "What moved in a measured comparison, in a few sentences. The types shown are the extreme ones, so their intervals, taken one by one, flatter them."
     s = setting_of(row)
+    if row['verdict'] == 'the same': return f"{setting_text(s)}: the change changes nothing here, so there is nothing to compare."
     own, base = log.loaded[s, row['experiment'], row['config_hash']], log.loaded[s, row['parent'], row['parent_hash']]
     said = lambda c: f"{points(c[0])} {interval_text(c[1])}"
     metrics = [(NAMES[m], (c['difference'], c['interval'])) for m, c in row['metrics'].items()]
     text = f"{setting_text(s)}: " + ', '.join(f'{n} {said(c)}' for n, c in metrics) + '.'
     clear = [n for n, (_, i) in metrics if i and (i[0] > 0 or i[1] < 0)]
-    text += ' ' + (f"The interval leaves 0 out for {', '.join(clear)}." if clear else 'No interval leaves 0 out.')
+    if len(row['seeds']) > 1: text += ' ' + (f"The interval leaves 0 out for {', '.join(clear)}." if clear else 'No interval leaves 0 out.')
     types = {}
     for t in sorted(set.intersection(*(set(r[k]['metrics']['per_type']) for r in (own, base) for k in row['seeds']))):
         mean, low, high = paired_interval([own[k]['metrics']['per_type'][t] - base[k]['metrics']['per_type'][t] for k in row['seeds']])
@@ -169,7 +171,7 @@ def analysis_text(
     moved = [(verb, t) for verb, t, sign in (('rises most for', order[-1], 1), ('falls most for', order[0], -1)) if sign*types[t][0] >= .0005] if order else []
     return text + (f" Image AUROC {' and '.join(f'{verb} {t}, {said(types[t])}' for verb, t in moved)}." if moved else '')
 
-# %% ../nbs/14_pages.ipynb #fc8578cc
+# %% ../nbs/14_pages.ipynb #e250b1b2
 _RERUNS = dict(teacher='everything', s1='all students', autoencoder='A and S2', s2='S2', scores='scoring', limits='scoring', maps='maps', metrics='metrics')
 
 def reruns(
@@ -186,7 +188,7 @@ def commands(
     log:Log,
     id:str,
 )->str:
-    "Commands that repeat an experiment: as the log ran it, then every record of it, to the bit on the same machine."
+    "Commands that repeat an experiment: as the log ran it, then every record of it."
     e = log.experiments[id]
     both = ','.join(x for x in (e.parent, id) if x)
     lines = [f"# {'with its parent, ' if e.parent else ''}under the log's protocol, on MVTec AD's cable", f'make study BUDGET={e.protocol} EXPERIMENTS={both} SEEDS=42,123,7 DATA=~/mvtec_ad CATEGORIES=cable']
@@ -194,7 +196,7 @@ def commands(
         if experiment != id: continue
         backbone = '' if apply_delta(Config(), BUDGETS[s.budget]).distill.backbone == s.backbone else f' -p backbone {s.backbone}'
         data = '' if s.dataset == 'generated' else f' -p data_root ~/{s.dataset} -p category {s.category}'
-        lines += ['', f'# the records on {s.dataset} {s.category}'] + [f"OMP_NUM_THREADS={r['environment']['threads']} papermill experiments/run.ipynb out.ipynb -p experiment {id} -p seed {seed} -p budget {s.budget}{backbone}{data}" for seed, r in records.items()]
+        lines += ['', f'# the records on {s.dataset} {s.category}'] + [f"OMP_NUM_THREADS={r['environment']['threads']} papermill experiments/run.ipynb out.ipynb -p experiment {id} -p seed {seed} -p budget {s.budget} -p device {r['environment']['device']}{backbone}{data}" for seed, r in records.items()]
     return fenced('\n'.join(lines), 'bash')
 
 # %% ../nbs/14_pages.ipynb #4da89a4a
@@ -343,7 +345,7 @@ def ours_text(
     if here and not log.experiments[id].parent: return ', '.join(mean_text(log.loaded[here[0]].values(), m, False) for m in NAMES), 'reference'
     return 'on its page', 'on its page'
 
-# %% ../nbs/14_pages.ipynb #a5a3ba12
+# %% ../nbs/14_pages.ipynb #1d4fdd6b
 _PLACES = {'Hypothesis': ('Hypothesis', 'Why'), 'Rule': ('Rule', 'What would count'), 'Analysis': ('Analysis', 'What it showed'), 'Conclusion': ('Conclusion',)}
 
 def front_matter(
@@ -373,6 +375,6 @@ def experiment_page(
     facts = dict(Parent=page_link(e.parent) if e.parent else 'none', Children=', '.join(map(page_link, children)) or 'none', Protocol=f'`{e.protocol}`', **{'Runs again': reruns(log, id), 'Published log': e.status if id in log.dates else 'not there: ours', 'Date': log.dates.get(id) or 'not given'})
     place, near = ids.index(id), lambda k, label: f'[{label} {ids[k]}]({ids[k]}.qmd)' if 0 <= k < len(ids) else ''
     body = ['\n'.join(f'- **{k}:** {v}' for k, v in facts.items()), f"## Hypothesis\n\n{placed['Hypothesis']}", f"## Change\n\n{fenced(yaml.safe_dump(e.change, sort_keys=False), 'yaml') if e.change else 'Nothing but the protocol.' if e.parent else 'Nothing: it is the root.'}",
-            f"## Rule\n\n{placed['Rule']}\n\n{rule_text(e)}", f'## Reported results\n\n{published(log, id)}', f'## Measured results\n\n{measured(log, id)}', f"## Analysis\n\n{placed['Analysis']}\n\n{moved}",
+            f"## Rule\n\n{placed['Rule']}\n\n{rule_text(e)}", f'## Reported results\n\n{published(log, id)}', f'## Measured results\n\n{measured(log, id)}', f"## Analysis\n\n{placed['Analysis']}\n\n{moved or 'Not run beside its parent.' if e.parent else ''}",
             *(f'## {h}\n\n{b}' for h, b in text.items()), f"## Conclusion\n\n{placed['Conclusion']}\n\nBy the rule:\n\n{verdicts}", f'## Repeat it\n\n{commands(log, id)}', f"[All experiments](index.qmd) {near(place - 1, '←')} {near(place + 1, '→')}"]
     return page(front_matter(log, id, where), '\n\n'.join(body))

@@ -132,7 +132,7 @@ def locked(
         for left in [*folder.glob('.*.safetensors.*'), *folder.glob('.*.json.*')]: left.unlink(missing_ok=True)     # of a process that was killed while it wrote
         yield
 
-# %% ../nbs/00_records.ipynb #75c2ba12
+# %% ../nbs/00_records.ipynb #540edd2d
 def git_revision()->str|None:
     "The checkout's commit, with '+changes' where files differ from it; None outside a repository."
     git = lambda *a: subprocess.run(['git', '-C', PROJECT, *a], capture_output=True, text=True)
@@ -160,17 +160,19 @@ def environment(
 def peak_memory(
     device:str,    # 'cpu' or 'cuda'
 )->dict[str, int]:
-    "Largest resident size of this process so far, and of CUDA allocations; bytes."
+    "Largest resident size of this process so far, and of what torch reserved on CUDA; bytes."
     unit = 1 if sys.platform == 'darwin' else 1024
     out = {'process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*unit}
-    return out | ({'cuda': torch.cuda.max_memory_allocated()} if device == 'cuda' else {})
+    return out | ({'cuda': torch.cuda.max_memory_reserved()} if device == 'cuda' else {})
 
 def free_memory(
     device:str,    # 'cpu' or 'cuda'
 )->int:            # bytes
     "What a new process could take."
     if device == 'cuda': return torch.cuda.mem_get_info()[0]
+    free, group = os.sysconf('SC_PHYS_PAGES')*os.sysconf('SC_PAGE_SIZE'), Path('/sys/fs/cgroup')      # no Linux: what the machine has
     with contextlib.suppress(OSError):
-        for line in open('/proc/meminfo'):
-            if line.startswith('MemAvailable'): return 1024*int(line.split()[1])
-    return os.sysconf('SC_PHYS_PAGES')*os.sysconf('SC_PAGE_SIZE')      # no Linux: what the machine has
+        free = next(1024*int(line.split()[1]) for line in open('/proc/meminfo') if line.startswith('MemAvailable'))
+    with contextlib.suppress(OSError, ValueError):                    # a container's limit; 'max' is none
+        free = min(free, int((group/'memory.max').read_text()) - int((group/'memory.current').read_text()))
+    return max(free, 0)

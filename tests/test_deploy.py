@@ -10,6 +10,7 @@ from mudenet.config import UserError
 from mudenet.data import resize_images
 from mudenet.deploy import main, open_scorer, overlay_path, predict
 from mudenet.export import TorchScorer, export, open_run
+from mudenet.records import write_json
 from mudenet.score import anomaly_maps, image_scores, raw_maps
 from mudenet.scorer import Scorer
 from mudenet.study import execute, load_images, plan_run
@@ -229,3 +230,16 @@ def test_the_notebook_predicts_and_refuses(files, pictures, tmp_path):
 def test_two_pictures_never_share_a_heatmap(files, tmp_path):
     for name in ('a.jpg', 'a.jpg.png'): Image.new('RGB', (64,64)).save(tmp_path/name)
     with pytest.raises(UserError, match='rename one'): predict(files/'run.onnx', tmp_path, tmp_path/'out')
+
+
+def test_every_branch_and_range_is_deployed(tmp_path):
+    overrides = {'score': {'backbone_branch': True, 'normalize_by': 'position', 'structural_levels': 'last'}}
+    run = plan_run(budget='smoke', runs_dir=tmp_path, overrides=overrides)
+    ds = load_images(run)
+    record = execute(run, ds).record
+    export(run.folder, tmp_path/'run.onnx')
+    scores = Scorer(tmp_path/'run.onnx')(ds.test.numpy())[1]
+    assert np.abs(scores - [i['score'] for i in record['images']]).max() < 1e-4
+
+    write_json(run.record_path, record | dict(backbone_weights='of another file'))
+    with pytest.raises(UserError, match='weights of efficientnet_lite0 are not those'): open_run(run.folder)
