@@ -63,13 +63,13 @@ def halves(
             parts.append(f"### {whole} on {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}; differences to {page_link(log.experiments[whole].parent, UP)} on the seeds {', '.join(map(str, seeds))}.\n\n" + table(['experiment', 'change', *(NAMES[m] for m in names)], lines))
     return '\n'.join(parts) or 'not run\n'
 
-# %% ../nbs/15_findings.ipynb #239576bf
+# %% ../nbs/15_findings.ipynb #629a1f73
 def thresholds(
     log:Log,
 )->str:
     "PRO by 300 and 1000 linear thresholds against the exact one, from every record."
     groups = {}
-    for (s, id, _), records in log.loaded.items(): groups.setdefault(f'{s.dataset} {s.category}, {s.backbone}, {s.budget}, {s.device}', []).extend(r for r in records.values() if id in log.experiments and 'aupro_300' in r['metrics'] and r['config'].get('metric', {}).get('num_thresholds') is None)
+    for (s, id, _), records in log.loaded.items(): groups.setdefault(f'{s.dataset} {s.category},\n{s.backbone}, {s.budget}, {s.device}', []).extend(r for r in records.values() if id in log.experiments and 'aupro_300' in r['metrics'] and r['config'].get('metric', {}).get('num_thresholds') is None)
     groups = {k: rs for k, rs in groups.items() if rs}
     if not groups: return 'not run\n'
     largest = lambda rs, k: f"{max(100*abs(r['metrics'][k] - r['metrics']['aupro']) for r in rs):.3f}"
@@ -93,7 +93,7 @@ def seed_noise(
         if id in parents and len(records) > 2 and all(m in r['metrics'] for r in records.values() for m in NAMES): add(page_link(id, UP), 'measured', f'{s.dataset} {s.category}, {s.backbone}, {s.budget}, {s.device}', list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
     return table(['experiment', 'how', 'data', 'seeds', *NAMES.values()], rows)
 
-# %% ../nbs/15_findings.ipynb #8b814d77
+# %% ../nbs/15_findings.ipynb #1c80db19
 def _costs(record:dict)->list[str]:
     "Minutes to fit, milliseconds to score an image, MiB beside the backbone, whether that is needed to score."
     d, n = record['durations'], record['dataset']['test']
@@ -116,8 +116,8 @@ def comparator(
             records = found[id].values()
             *costs, backbone = np.mean([_costs(r) for r in records], 0)
             name = '[memory bank](/library/12_memory_bank.qmd)' if id == COMPARATOR else page_link(id, UP)
-            rows.append([name, ', '.join(map(str, found[id])), *(mean_text(records, m) for m in NAMES), *(percent(np.mean([r['metrics']['per_type'][k] for r in records])) for k in kinds), f'{costs[0]:.1f}', f'{costs[1]:.0f}', f'{costs[2]:.1f}', 'yes' if backbone else 'no', ', '.join(sorted({str(r['environment']['threads']) for r in records}))])
-        parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. By defect type, image AUROC.\n\n" + table(['method', 'seeds', *NAMES.values(), *kinds, 'minutes to fit', 'ms an image', 'MiB', 'scores with the backbone', 'threads'], rows))
+            rows.append([name, ', '.join(map(str, found[id])), *(mean_text(records, m) for m in NAMES), f'{costs[0]:.1f}', f'{costs[1]:.0f}', f'{costs[2]:.1f}', 'yes' if backbone else 'no', ', '.join(sorted({str(r['environment']['threads']) for r in records})), *(percent(np.mean([r['metrics']['per_type'][k] for r in records])) for k in kinds)])
+        parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. At the right, image AUROC by defect type.\n\n" + table(['method', 'seeds', *NAMES.values(), 'minutes to fit', 'ms an image', 'MiB', 'scores with the backbone', 'threads', *kinds], rows))
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #96da2b02
