@@ -93,8 +93,8 @@ def seed_noise(
         if id in parents and len(records) > 2 and all(m in r['metrics'] for r in records.values() for m in NAMES): add(page_link(id, UP), 'measured', f'{s.dataset} {s.category}, {s.backbone}, {s.budget}, {s.device}', list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
     return table(['experiment', 'how', 'data', 'seeds', *NAMES.values()], rows)
 
-# %% ../nbs/15_findings.ipynb #1c80db19
-def _costs(record:dict)->list[str]:
+# %% ../nbs/15_findings.ipynb #9650aa32
+def _costs(record:dict)->list[float]:
     "Minutes to fit, milliseconds to score an image, MiB beside the backbone, whether that is needed to score."
     d, n = record['durations'], record['dataset']['test']
     if record['experiment'] == COMPARATOR: return [d['memory']/60, 1000*d['scores']/n, record['model_bytes']/2**20, True]

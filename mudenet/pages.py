@@ -118,7 +118,7 @@ def figures_table(
     deviation = lambda v: f'{100*np.std(v, ddof=1):.1f}' if len(v) > 1 else '—'
     return table(['metric', *(f'seed {s}' for s in seeds), 'mean', 'standard deviation'], [[name, *map(percent, metrics[m]), percent(np.mean(metrics[m])), deviation(metrics[m])] for m, name in NAMES.items() if m in metrics])
 
-# %% ../nbs/14_pages.ipynb #09c0e056
+# %% ../nbs/14_pages.ipynb #5b1124a4
 def direction(
     measured:dict,       # a metric of a row of `compare`
     reported:dict|None,  # the same metric of `reported_row`
@@ -142,12 +142,12 @@ def verdict_text(
     row:dict,            # of `compare`
 )->str:
     "What the rule says of a measured comparison, as a sentence."
-    e = log.experiments[row['experiment']]
-    if row['verdict'] == 'the same': return f"{setting_text(setting_of(row))}: **the same** configuration as the parent's."
-    if not e.decision: return f"{setting_text(setting_of(row))}: a reference, without a verdict."
+    e, where = log.experiments[row['experiment']], setting_text(setting_of(row))
+    if row['verdict'] == 'the same': return f"{where}: **the same** configuration as the parent's."
+    if not e.decision: return f"{where}: a reference, without a verdict."
     m, reported = e.decision['metric'], reported_row(log, e.id)
-    if not (c := row['metrics'].get(m)): return f"{setting_text(setting_of(row))}: {NAMES[m]} could not be measured, so there is no verdict."
-    return f"{setting_text(setting_of(row))}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
+    if not (c := row['metrics'].get(m)): return f"{where}: {NAMES[m]} could not be measured, so there is no verdict."
+    return f"{where}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
 
 # %% ../nbs/14_pages.ipynb #270afc08
 def analysis_text(
