@@ -240,15 +240,19 @@ def check(
     if a.color_jitter is not None and not 0 <= a.color_jitter < 1: raise UserError(f"augment.color_jitter is {a.color_jitter}; it must lie between 0 and 1.")
     return config
 
-# %% ../nbs/00_config.ipynb #4f6a0779
-BUDGETS = dict(
-    smoke = {'data': dict(image_size=64), 'network': dict(width=16, channels=32),
-             'distill': dict(epochs=1, backbone='efficientnet_lite0'), 'train': dict(epochs=1)},
-    cpu = {'data': dict(image_size=128), 'network': dict(width=32, channels=64), 'compute': dict(channels_last=True),
-           'distill': dict(epochs=10, batch_size=2, backbone='efficientnet_lite0'), 'train': dict(epochs=16, batch_size=2)},
-    screening = {'distill': dict(epochs=100), 'train': dict(epochs=100)},
-    full = {},
-)
+# %% ../nbs/00_config.ipynb #6af6ff2f
+def _two_cores(size, distill, train):
+    return {'data': dict(image_size=size), 'network': dict(width=32, channels=64), 'compute': dict(channels_last=True),
+            'distill': dict(epochs=distill, batch_size=2, backbone='efficientnet_lite0'), 'train': dict(epochs=train, batch_size=2)}
+
+BUDGETS = {
+    'smoke': {'data': dict(image_size=64), 'network': dict(width=16, channels=32),
+              'distill': dict(epochs=1, backbone='efficientnet_lite0'), 'train': dict(epochs=1)},
+    'cpu': _two_cores(128, distill=10, train=16),
+    'cpu-large': _two_cores(192, distill=16, train=24),
+    'screening': {'distill': dict(epochs=100), 'train': dict(epochs=100)},
+    'full': {},
+}
 
 # %% ../nbs/00_config.ipynb #b1f3d466
 def resolve_budget(

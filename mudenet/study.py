@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from .benchmarks import Source, checked_source
 from .cable import generate_cable
 from .command import command_line, option, text_table
-from .config import Config, UserError, apply_delta, check_seed, choose, resolve_budget, typed
+from .config import BUDGETS, Config, UserError, apply_delta, check_seed, choose, resolve_budget, typed
 from .data import Dataset, load_dataset
 from .distill import TrainingFailed, feature_target
 from .decisions import COMPARATOR, HEADLINE, RESULTS, compare, load_results
@@ -67,7 +67,7 @@ def check_overrides(
 def plan_run(
     experiment:str='retained',  # an id
     seed:int=42,                # 0 … 2^31 - 1
-    budget:str='auto',          # 'smoke', 'cpu', 'screening', 'full' or 'auto'
+    budget:str='auto',          # a key of `BUDGETS`, or 'auto'
     data_root:str='',           # a folder that holds categories, or one of them; empty: the generated cable
     category:str='',            # a folder below it; empty: the only one
     dataset:str='auto',         # 'mvtec_ad', 'mvtec_loco', 'visa', 'folder'; 'auto' tells it by the folders
@@ -314,7 +314,7 @@ def main(
     argv:list[str]|None=None,   # by default the command line's
 )->int:                         # exit status
     "`python -m mudenet.study`."
-    budget, seeds = option('--budget', default='auto', help='smoke, cpu, screening, full; auto: screening on CUDA, else cpu'), option('--seeds', default='42,123,7')
+    budget, seeds = option('--budget', default='auto', help=', '.join(BUDGETS) + '; auto: screening on CUDA, else cpu'), option('--seeds', default='42,123,7')
     data = [option('--data-root', default='', help='a folder that holds categories; empty: the generated cable'), option('--dataset', default='auto'), option('--runs-dir', default='runs'), budget]
     machine = [option('--backbone', default='', help="empty: the budget's"), option('--device', default='auto', help='cpu, cuda, auto')]
     id = option('id', help='a file experiments/<id>.qmd')
