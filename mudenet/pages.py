@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['UP', 'Log', 'read_log', 'percent', 'mean_text', 'points', 'interval_text', 'setting_text', 'page_link',
            'reported_row', 'comparison_table', 'figures_table', 'direction', 'rule_text', 'verdict_text',
-           'analysis_text', 'reruns', 'commands', 'moved_most', 'plot_figure', 'changed_path', 'measured', 'published',
+           'analysis_text', 'reruns', 'commands', 'moved_most', 'plot_figure', 'picture_path', 'measured', 'published',
            'sections', 'prose', 'changes', 'status_text', 'measured_row', 'differences', 'ours_text', 'front_matter',
            'experiment_page']
 
-# %% ../nbs/14_pages.ipynb #442ac745
+# %% ../nbs/14_pages.ipynb #c7d1e80e
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from .decisions import Setting, compare, load_results, paired_interval, setting_
 from .experiments import Experiment, config_of, load_experiments
 from .library import fenced, page, table
 from .plots import figure_svg, loss_curves, seed_strips
-from .records import PROJECT
+from .records import PROJECT, folder_of
 from .stages import stages_changed
 
 # %% ../nbs/14_pages.ipynb #3e03332d
@@ -219,7 +219,7 @@ def moved_most(
     chosen = [*(m for m in moves[::-1][:n] if m[3] > m[2]), *(m for m in moves[:n] if m[3] < m[2])]
     return sorted(chosen, key=lambda m: -abs(m[3] - m[2]))
 
-# %% ../nbs/14_pages.ipynb #4ad4fdcf
+# %% ../nbs/14_pages.ipynb #16cf2b0c
 def plot_figure(
     svg:str,      # of `figure_svg`
     caption:str,
@@ -229,22 +229,23 @@ def plot_figure(
 
 def _slug(*parts)->str: return re.sub(r'[^a-z0-9]+', '-', '-'.join(map(str, parts)).lower()).strip('-')
 
-def _pictures(log:Log, id:str, s:Setting, seeds)->list[tuple[str, int]]:
-    "The thumbnails of a group's runs, from the site's root, with their seeds."
-    paths = [(Path('experiments')/'results'/f'{s.dataset}-{s.category}-{s.backbone}-{s.budget}'/f'{id}-seed{seed}.png', seed) for seed in seeds]
-    return [(f'/{p.as_posix()}', seed) for p, seed in paths if (log.project/p).exists()]
+def picture_path(
+    record:dict,
+    ending:str='',   # '-changed': of the cases that changed most
+)->Path:             # below the project
+    "Where the picture of a record's cases is kept."
+    return Path('experiments')/'results'/folder_of(record)/f"{record['experiment']}-seed{record['seed']}{ending}.png"
 
-def _cases(log:Log, id:str, e:Experiment, s:Setting, seeds)->str:
-    "The cases of the first seed that has a picture, beside the parent's."
-    out = ''
-    for who in (id, *([e.parent] if e.parent else [])):
-        for path, seed in _pictures(log, who, s, seeds)[:1]:
-            out += f'![Cases of {who}, seed {seed}: the defects found most clearly, those missed most, and the worst false alarms; the title of each holds its score.]({path}){{.cases fig-alt="Images, their ground truth and their heatmaps, from the run of {who}, seed {seed}"}}\n\n'
-    return out
+def _picture(log:Log, records:dict[int, dict], caption:str, alt:str, ending:str='')->str:
+    "The picture of the first seed that has one, if any does."
+    for seed, r in records.items():
+        if (log.project/(path := picture_path(r, ending))).exists(): return f'![{caption.format(seed=seed)}](/{path.as_posix()}){{.cases fig-alt="{alt.format(seed=seed)}"}}\n\n'
+    return ''
 
-def changed_path(id:str, s:Setting, seed:int)->Path:
-    "Where the picture of the cases that changed most is kept, below the project."
-    return Path('experiments')/'results'/f'{s.dataset}-{s.category}-{s.backbone}-{s.budget}'/f'{id}-seed{seed}-changed.png'
+def _cases(log:Log, id:str, records:dict[int, dict])->str:
+    "The cases of an experiment."
+    return _picture(log, records, f'Cases of {id}, seed {{seed}}: the defects found most clearly, those missed most, and the worst false alarms; the title of each holds its score.',
+                    f'Images, their ground truth and their heatmaps, from the run of {id}, seed {{seed}}')
 
 def _moves(moves:list)->str:
     "Images that moved, as a table."
@@ -267,8 +268,9 @@ def measured(
             if e.parent: parts.append(f"{page_link(e.parent)} is not run on the same seeds here, so there is no difference to show.\n\n")
         parents = log.loaded.get((s, e.parent, own[0]['parent_hash']), {}) if own else {}
         if all(r.get('losses') for r in records.values()): parts.append(plot_figure(figure_svg(loss_curves, list(records.values()), list(parents.values()), alt=f'The loss terms of {id} by epoch' + (f', with those of {e.parent} dashed' if parents else ''), name=f'l-{name}'), 'Losses by epoch: the mean over seeds, and a band from the lowest to the highest' + ('; dashed, the parent.' if parents else '.')))
-        parts.append(_cases(log, id, e, s, records))
-        if parents and (moves := moved_most(records, parents)): parts += ['The images that moved most among the nominal ones, mean over seeds:\n\n', _moves(moves), *(f'![The cases that moved most with seed {seed}: image, ground truth, the heatmap of {e.parent} and that of {id}; above, the share of nominal images that each outscores, before and after.](/{p.as_posix()}){{.cases fig-alt="Test images with their ground truth and the heatmaps of {e.parent} and {id}"}}\n' for seed in records if (log.project/(p := changed_path(id, s, seed))).exists())]
+        parts += [_cases(log, id, records), _cases(log, e.parent, parents)]
+        if parents and (moves := moved_most(records, parents)): parts += ['The images that moved most among the nominal ones, mean over seeds:\n\n', _moves(moves), _picture(log, records, f'The cases that moved most with seed {{seed}}: image, ground truth, the heatmap of {e.parent} and that of {id}; above, the share of nominal images that each outscores, before and after.',
+            f'Test images with their ground truth and the heatmaps of {e.parent} and {id}', '-changed')]
     return '\n'.join(parts) or f"**not run**: no record of {id} is in `experiments/results/` yet.\n"
 
 # %% ../nbs/14_pages.ipynb #fa19552a

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROJECT', 'project_path', 'write_atomic', 'write_json', 'read_json', 'finished_record', 'set_aside', 'write_tensors',
-           'link_or_copy', 'setting_folder', 'run_folder', 'check_writable', 'locked', 'git_revision', 'environment',
-           'peak_memory', 'free_memory']
+           'link_or_copy', 'setting_folder', 'run_folder', 'folder_of', 'check_writable', 'locked', 'git_revision',
+           'environment', 'peak_memory', 'free_memory']
 
 # %% ../nbs/00_records.ipynb #2a9bba06
 import contextlib, fcntl, itertools, json, os, platform, resource, subprocess, sys, tempfile
@@ -93,7 +93,7 @@ def link_or_copy(
     except OSError: write_atomic(beside, Path(source).read_bytes())
     os.replace(beside, target)
 
-# %% ../nbs/00_records.ipynb #406687d1
+# %% ../nbs/00_records.ipynb #13c31894
 def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:str='cpu')->str:
     "What the folder of comparable records is called."
     return f'{dataset}-{category}-{backbone}-{budget}' + ('' if device == 'cpu' else f'-{device}')
@@ -101,6 +101,11 @@ def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:s
 def run_folder(runs_dir:Path, experiment:str, dataset:str, category:str, backbone:str, budget:str, seed:int, device:str='cpu')->Path:
     "The folder of one (experiment, seed): records that must not share a table row differ in its path."
     return Path(runs_dir)/experiment/setting_folder(dataset, category, backbone, budget, device)/f'seed{seed}'
+
+def folder_of(record:dict)->str:
+    "`setting_folder` of a record."
+    d = record['dataset']
+    return setting_folder(d['name'], d['category'], record['config']['distill']['backbone'], record['budget'], record['environment']['device'])
 
 # %% ../nbs/00_records.ipynb #6f6922d0
 def check_writable(

@@ -175,19 +175,22 @@ def execute(
         run.failed_path.unlink(missing_ok=True)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #dd51af82
+# %% ../nbs/11_study.ipynb #1b5cc22a
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
 )->list[Path]:               # the files written
-    "Copy each finished run's record to where published figures come from."
-    out = []
+    "Copy each finished run's record to where published figures come from, unless the same figures of the same config are there."
+    out, same = [], lambda a, b: all(a[k] == b[k] for k in ('config_hash', 'metrics', 'images'))
     for path in sorted(project_path(runs_dir).glob('*/*/seed*/record.json')):
         experiment, data, seed = path.parts[-4:-1]
         if '+' in experiment: continue          # a quick trial is not published
-        out.append(Path(results)/data/f'{experiment}-{seed}.json')
-        record = read_json(path)
-        write_json(out[-1], record)
+        record, published = read_json(path), Path(results)/data/f'{experiment}-{seed}.json'
+        if published.exists():
+            if same(record, old := read_json(published)): continue
+            print(f"{published.name}, {data}: other figures than those published (revision {old['environment']['revision']}); replaced.")
+        write_json(published, record)
+        out.append(published)
         picture = path.with_name('cases.png')
         if record['dataset']['name'] == 'generated' and picture.exists():     # a benchmark's images are its publisher's
             write_atomic(out[-1].with_suffix('.png'), thumbnail(picture))
