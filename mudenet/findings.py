@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['HALVES', 'claims', 'halves', 'thresholds', 'seed_noise', 'comparator', 'differences_table']
 
-# %% ../nbs/15_findings.ipynb #210509fc
+# %% ../nbs/15_findings.ipynb #5914c8f2
 import numpy as np
 from scipy import stats
 from .audit import NAMES
 from .config import Config, apply_delta
-from .decisions import COMPARATOR, OURS, compare, judge, paired_interval, seeds_needed, setting_of
+from .decisions import COMPARATOR, JUDGEMENTS, OURS, compare, judge, paired_interval, seeds_needed, setting_of
 from .library import table
 from .networks import make_network
 from .pages import UP, Log, direction, interval_text, mean_text, page_link, percent, plot_figure, points, reported_row, setting_text
 from .plots import figure_svg, pro_thresholds
 from .train import PARTS
 
-# %% ../nbs/15_findings.ipynb #a7fe63fa
+# %% ../nbs/15_findings.ipynb #f70dad51
 def claims(
     log:Log,
 )->str:
@@ -31,10 +31,10 @@ def claims(
                 if not c or not c['interval'] or row['verdict'] == 'the same': continue
                 effect, deviation = reported and reported['metrics'][m]['difference'], float(np.std(np.subtract(c['values'], c['parent']), ddof=1))
                 needed = seeds_needed(effect, deviation) or 'over 1000' if claim != 'stays' and effect and deviation else '—'
-                by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), NAMES[m], claim, points(effect) if reported else '—', points(c['difference']), interval_text(c['interval']), judge(claim, c['interval'], e.decision['gain']), needed])
+                by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), NAMES[m], claim, points(effect) if reported else '—', points(c['difference']), interval_text(c['interval']), judge(claim, c['interval'], e.decision['gain'], effect, float(np.mean(c['parent']))), needed])
     parts = []
     for s, rows in by_setting.items():
-        found = {k: [f'{r[0]} ({r[1]} {r[2]})' for r in rows if r[6] == k] for k in ('held', 'contradicted', 'open')}
+        found = {k: [f'{r[0]} ({r[1]} {r[2]})' for r in rows if r[6] == k] for k in JUDGEMENTS}
         summary = '; '.join(f"{len(which)} {k}{': ' + ', '.join(which) if which and k != 'open' else ''}" for k, which in found.items())
         parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. Of {len(rows)} conclusions, {summary}.\n\n" + table(['experiment', 'metric', 'published', 'reported', 'ours', '95 % interval', 'conclusion', 'seeds needed'], rows))
     return '\n'.join(parts) or 'not run\n'
