@@ -69,7 +69,7 @@ def verdict(
     if seeds < 3: return 'not enough runs'
     return 'kept' if mean >= gain else 'rejected' if mean <= -gain else 'neutral'
 
-# %% ../nbs/10_decisions.ipynb #86215645
+# %% ../nbs/10_decisions.ipynb #fd62b83c
 JUDGEMENTS = ('held', 'contradicted', 'smaller', 'no room', 'open')
 
 def judge(
@@ -78,7 +78,7 @@ def judge(
     gain:float,                      # what counts
     effect:float|None=None,          # the published mean difference
     before:float=0.,                 # the parent's mean here
-)->str:                              # a key of `JUDGEMENTS`
+)->str:                              # one of `JUDGEMENTS`
     "What an interval says of a claim."
     low, high = interval
     truth, against = dict(rises=(low > 0, high < 0), falls=(high < 0, low > 0), stays=(-gain < low and high < gain, low > gain or high < -gain))[claim]

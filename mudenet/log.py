@@ -6,7 +6,7 @@
 __all__ = ['PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_sentence', 'roadmap', 'audit', 'assumptions', 'budgets',
            'heatmaps', 'diagram', 'publish_changes', 'sync', 'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #bc7df89c
+# %% ../nbs/15_log.ipynb #fe1f588e
 import io, sys
 from html import escape
 from pathlib import Path
@@ -21,7 +21,7 @@ from .images import thumbnail
 from .library import fenced, library_pages, page, table
 from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, points, prose, read_log, reported_row, setting_text, status_text
 from .plots import show_changes
-from .records import PROJECT, folder_of, project_path, write_atomic
+from .records import PROJECT, folder_of, project_path, run_folder, write_atomic
 
 # %% ../nbs/15_log.ipynb #3bd7bf38
 def main_setting(
@@ -162,26 +162,27 @@ def diagram(
     "The drawing of networks and data flow, inline, so that it takes the page's colours."
     return fenced((log.project/'experiments'/'site'/'diagram.svg').read_text(), '=html')
 
-# %% ../nbs/15_log.ipynb #88232547
+# %% ../nbs/15_log.ipynb #cafddc40
 def publish_changes(
     runs_dir:str='runs',      # whose finished runs are drawn
     project:Path=PROJECT,     # holds experiments/
 )->list[Path]:                # the pictures written
     "For each experiment and its parent, on the first seed that both ran here: the cases that moved most."
     log, images, out = read_log(project), {}, []
+    def maps(record): return run_folder(project_path(runs_dir), record['experiment'], folder_of(record), record['seed'])/'maps.safetensors'
     for e in log.experiments.values():
         for row in compare(e, log.loaded):
             s = setting_of(row)
-            pairs = [[log.loaded[s, id, row[key]][seed] for id, key in ((e.parent, 'parent_hash'), (e.id, 'config_hash'))] for seed in row['seeds']]
-            files = lambda pair: [project_path(runs_dir)/r['experiment']/folder_of(r)/f"seed{r['seed']}"/'maps.safetensors' for r in pair]
-            pairs = [p for p in pairs if all(f.exists() for f in files(p))]
-            if s.dataset != 'generated' or not pairs: continue
-            (parent, record), seed = pairs[0], pairs[0][1]['seed']
+            if s.dataset != 'generated': continue
+            parents, records = log.loaded[s, e.parent, row['parent_hash']], log.loaded[s, e.id, row['config_hash']]
+            seed = next((seed for seed in row['seeds'] if maps(parents[seed]).exists() and maps(records[seed]).exists()), None)
+            if seed is None: continue
+            parent, record = parents[seed], records[seed]
             size = record['config']['data']['image_size']
             if size not in images: images[size] = generate_cable(size)
             if images[size].fingerprint() != s.fingerprint: continue          # a smaller set, of the smoke budget
             if not (chosen := moved_most({seed: record}, {seed: parent})): continue
-            fig = show_changes(images[size], chosen, *(load_file(f)['maps'] for f in files(pairs[0])), (e.parent, e.id))
+            fig = show_changes(images[size], chosen, *(load_file(maps(r))['maps'] for r in (parent, record)), (e.parent, e.id))
             picture = io.BytesIO()
             fig.savefig(picture, dpi=70); plt.close(fig)
             out.append(log.project/picture_path(record, '-changed'))

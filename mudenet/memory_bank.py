@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PATCHES', 'patch_features', 'nearest_distances', 'memory_maps', 'bank_config', 'bank_record', 'main']
 
-# %% ../nbs/12_memory_bank.ipynb #09be3b61
+# %% ../nbs/12_memory_bank.ipynb #0a964bb2
 import sys, time
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from .config import Score, canonical_hash, derive_seed
 from .data import Dataset
 from .decisions import COMPARATOR
 from .evaluate import evaluate
-from .records import environment, finished_record, locked, peak_memory, run_folder, set_aside, write_json
+from .records import environment, finished_record, locked, peak_memory, run_folder, set_aside, setting_folder, write_json
 from .score import smooth
 from .study import Run, data_facts, image_facts, load_images, plan_run
 
@@ -65,7 +65,7 @@ def memory_maps(
     maps = smooth(F.interpolate(distances[:,None], size=test.shape[-1], mode='bilinear', align_corners=False)[:,0], Score().sigma)
     return maps, dict(memory=remembered - start, score=time.perf_counter() - remembered, bytes=memory.nbytes)
 
-# %% ../nbs/12_memory_bank.ipynb #ba5c00e1
+# %% ../nbs/12_memory_bank.ipynb #226f89a7
 def bank_config(
     run:Run,        # of `plan_run`, of whatever experiment
 )->dict:
@@ -92,7 +92,7 @@ def main(
     "`python -m mudenet.memory_bank`."
     def run(a):
         run = plan_run('retained', a.seed, a.budget, a.data_root, a.category, a.dataset, '', 'cpu', a.runs_dir)
-        path = run_folder(run.runs, COMPARATOR, run.source.name, run.source.category, run.config.distill.backbone, run.budget, run.seed)/'record.json'
+        path = run_folder(run.runs, COMPARATOR, setting_folder(run.source.name, run.source.category, run.config.distill.backbone, run.budget), run.seed)/'record.json'
         with locked(path.parent):
             ds = load_images(run)
             record, why = finished_record(path, config=canonical_hash(bank_config(run)), data=ds.fingerprint())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROJECT', 'project_path', 'write_atomic', 'write_json', 'read_json', 'finished_record', 'set_aside', 'write_tensors',
-           'link_or_copy', 'setting_folder', 'run_folder', 'folder_of', 'check_writable', 'locked', 'git_revision',
+           'link_or_copy', 'setting_folder', 'folder_of', 'run_folder', 'check_writable', 'locked', 'git_revision',
            'environment', 'peak_memory', 'free_memory']
 
 # %% ../nbs/00_records.ipynb #2a9bba06
@@ -93,19 +93,24 @@ def link_or_copy(
     except OSError: write_atomic(beside, Path(source).read_bytes())
     os.replace(beside, target)
 
-# %% ../nbs/00_records.ipynb #13c31894
+# %% ../nbs/00_records.ipynb #eed5056c
 def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:str='cpu')->str:
     "What the folder of comparable records is called."
     return f'{dataset}-{category}-{backbone}-{budget}' + ('' if device == 'cpu' else f'-{device}')
-
-def run_folder(runs_dir:Path, experiment:str, dataset:str, category:str, backbone:str, budget:str, seed:int, device:str='cpu')->Path:
-    "The folder of one (experiment, seed): records that must not share a table row differ in its path."
-    return Path(runs_dir)/experiment/setting_folder(dataset, category, backbone, budget, device)/f'seed{seed}'
 
 def folder_of(record:dict)->str:
     "`setting_folder` of a record."
     d = record['dataset']
     return setting_folder(d['name'], d['category'], record['config']['distill']['backbone'], record['budget'], record['environment']['device'])
+
+def run_folder(
+    runs_dir:Path,
+    experiment:str,
+    where:str,        # of `setting_folder` or `folder_of`
+    seed:int,
+)->Path:
+    "The folder of one (experiment, seed): records that must not share a table row differ in its path."
+    return Path(runs_dir)/experiment/where/f'seed{seed}'
 
 # %% ../nbs/00_records.ipynb #6f6922d0
 def check_writable(

@@ -6,7 +6,7 @@
 __all__ = ['KEPT', 'ROOM', 'CONTEXT', 'Run', 'check_overrides', 'plan_run', 'check_parameters', 'load_images', 'data_facts',
            'image_facts', 'Result', 'execute', 'publish', 'results_table', 'bench_table', 'write_readme', 'main']
 
-# %% ../nbs/11_study.ipynb #02476e72
+# %% ../nbs/11_study.ipynb #d4936c13
 import ast, signal, sys, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,13 @@ from .decisions import COMPARATOR, HEADLINE, RESULTS, compare, load_results
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_pages, audit_records, load_reported
 from .images import thumbnail
-from .records import PROJECT, check_writable, environment, finished_record, free_memory, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, set_aside, write_atomic, write_json
+from .records import PROJECT, check_writable, environment, finished_record, free_memory, link_or_copy, locked, peak_memory, project_path, read_json, run_folder, set_aside, setting_folder, write_atomic, write_json
 from .score import image_scores
 from .stages import STAGES, Store, run_stages, stages_changed
 from .sweep import plan, run_together, study_jobs
 from .train import PARTS
 
-# %% ../nbs/11_study.ipynb #0ee65723
+# %% ../nbs/11_study.ipynb #94b1012e
 @dataclass(frozen=True)
 class Run:
     "One (experiment, seed), checked and ready."
@@ -91,7 +91,7 @@ def plan_run(
     if config.compute.compile == 'cuda-graphs' and device != 'cuda': raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
     feature_target(config, seed)      # are its weights there?
     name = experiment + (f'+{config.hash()}' if overrides else '')
-    folder = run_folder(project_path(runs_dir), name, source.name, source.category, config.distill.backbone, budget, seed, device)
+    folder = run_folder(project_path(runs_dir), name, setting_folder(source.name, source.category, config.distill.backbone, budget, device), seed)
     check_writable(folder, 2**28)
     return Run(experiment, seed, budget, device, source, config, folder, overwrite)
 
@@ -175,25 +175,25 @@ def execute(
         run.failed_path.unlink(missing_ok=True)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #1b5cc22a
+# %% ../nbs/11_study.ipynb #17615314
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
 )->list[Path]:               # the files written
     "Copy each finished run's record to where published figures come from, unless the same figures of the same config are there."
-    out, same = [], lambda a, b: all(a[k] == b[k] for k in ('config_hash', 'metrics', 'images'))
+    out = []
     for path in sorted(project_path(runs_dir).glob('*/*/seed*/record.json')):
         experiment, data, seed = path.parts[-4:-1]
         if '+' in experiment: continue          # a quick trial is not published
         record, published = read_json(path), Path(results)/data/f'{experiment}-{seed}.json'
-        if published.exists():
-            if same(record, old := read_json(published)): continue
-            print(f"{published.name}, {data}: other figures than those published (revision {old['environment']['revision']}); replaced.")
-        write_json(published, record)
-        out.append(published)
+        old = read_json(published) if published.exists() else None
+        if old and all(old[k] == record[k] for k in ('config_hash', 'metrics', 'images')): continue
+        if old: print(f"{published.name}, {data}: other figures than those published (revision {old['environment']['revision']}); replaced.")
         picture = path.with_name('cases.png')
         if record['dataset']['name'] == 'generated' and picture.exists():     # a benchmark's images are its publisher's
-            write_atomic(out[-1].with_suffix('.png'), thumbnail(picture))
+            write_atomic(published.with_suffix('.png'), thumbnail(picture))
+        write_json(published, record)           # last, so that it stands for both
+        out.append(published)
     return out
 
 def results_table(

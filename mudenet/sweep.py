@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['Job', 'study_jobs', 'plan', 'run_together']
 
-# %% ../nbs/10_sweep.ipynb #88986c0e
+# %% ../nbs/10_sweep.ipynb #164205d9
 import subprocess, time
 from dataclasses import dataclass
 from pathlib import Path
 from .benchmarks import checked_source
 from .config import Config, check_seed, choose, resolve_budget
 from .experiments import config_of, load_experiments
-from .records import finished_record, project_path, run_folder
+from .records import finished_record, project_path, run_folder, setting_folder
 from .stages import stage_keys
 from .train import PARTS
 
-# %% ../nbs/10_sweep.ipynb #de444ea7
+# %% ../nbs/10_sweep.ipynb #a04a5f42
 @dataclass(frozen=True)
 class Job:
     "One run of a study."
@@ -51,7 +51,7 @@ def study_jobs(
         for id in sorted(dict.fromkeys(ids), key=depth):
             config = config_of(id, budget, log, source.augmentation)
             for seed in dict.fromkeys(numbers):
-                folder = run_folder(project_path(runs_dir), id, source.name, source.category, config.distill.backbone, budget, seed, 'cuda' if cuda else 'cpu')
+                folder = run_folder(project_path(runs_dir), id, setting_folder(source.name, source.category, config.distill.backbone, budget, 'cuda' if cuda else 'cpu'), seed)
                 jobs.append(Job(id, seed, source.category, folder, config, stage_keys(config, seed, f'{source.name}-{source.category}')))
     return jobs
 
