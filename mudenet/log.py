@@ -6,7 +6,7 @@
 __all__ = ['PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_sentence', 'roadmap', 'audit', 'assumptions', 'budgets',
            'heatmaps', 'diagram', 'publish_changes', 'sync', 'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #fe1f588e
+# %% ../nbs/15_log.ipynb #537e2d01
 import io, sys
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recomput
 from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import OURS, Setting, compare, setting_of
-from .findings import claims, comparator, differences_table, halves, seed_noise, thresholds
+from .findings import branches_table, claims, comparator, differences_table, halves, seed_noise, thresholds
 from .images import thumbnail
 from .library import fenced, library_pages, page, table
 from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, points, prose, read_log, reported_row, setting_text, status_text
@@ -190,8 +190,8 @@ def publish_changes(
             write_atomic(out[-1], thumbnail(picture))
     return out
 
-# %% ../nbs/15_log.ipynb #214296f9
-PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
+# %% ../nbs/15_log.ipynb #d333fa4e
+PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, branches=branches_table, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
 
 def sync(
     folder:Path,              # generated; emptied of all else

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'Stage', 'code_version', 'stage_keys', 'stages_changed', 'Store', 'repeatable', 'Outcome', 'run_stages']
 
-# %% ../nbs/10_stages.ipynb #1baba30f
+# %% ../nbs/10_stages.ipynb #3e619fe2
 import ast, contextlib, functools, importlib, json, os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,13 +17,13 @@ from .checkpoint import Checkpoint
 from .config import Config, Optimization, canonical_hash, derive_seed
 from .data import Dataset
 from .distill import distill_teacher, feature_target
-from .evaluate import evaluate
+from .evaluate import by_branch, evaluate
 from .networks import make_network
 from .records import locked, set_aside, write_tensors
 from .score import anomaly_maps, raw_maps, score_limits
 from .train import PARTS, train_students
 
-# %% ../nbs/10_stages.ipynb #c93297b2
+# %% ../nbs/10_stages.ipynb #f67e9364
 @dataclass(frozen=True)
 class Stage:
     "A step whose result is kept."
@@ -48,7 +48,7 @@ STAGES = (
     Stage('scores',      _ALL,                       _SCORING,                      ('data.image_size', 'compute', 'score.backbone_branch')),
     Stage('limits',      _ALL,                       _SCORING,                      ('data.image_size', 'compute', 'score.backbone_branch', 'score.normalize_on', 'score.normalize_by')),
     Stage('maps',        ('scores', 'limits'),       ('score',),                     ('data.image_size', 'score.structural_levels', 'score.clamp', 'score.sigma', 'score.interpolation', 'score.smooth_first')),
-    Stage('metrics',     ('maps',),                  ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric',)),
+    Stage('metrics',     ('scores', 'maps'),         ('evaluate', 'metrics', 'pro', 'ranks', 'spro', 'aupimo'), ('metric', 'score.sigma')),
 )
 
 # %% ../nbs/10_stages.ipynb #09b134a1
@@ -128,7 +128,7 @@ def repeatable(
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
-# %% ../nbs/10_stages.ipynb #e53aaeb0
+# %% ../nbs/10_stages.ipynb #902a1609
 @dataclass
 class Outcome:
     "What the stages of a run gave."
@@ -137,7 +137,7 @@ class Outcome:
     held:Tensor                  # of those that were held out
     backbone:str                 # what its weights hash to
     maps:Tensor=None             # (M,S,S): anomaly maps of the test images
-    metrics:dict=None            # of `evaluate`
+    metrics:dict=None            # of `evaluate`, and of `by_branch`
     losses:dict=field(default_factory=dict)    # 'distill' and 'train': terms by epoch
     seconds:dict=field(default_factory=dict)   # what each stage took, now or when it was done
     reused:list=field(default_factory=list)    # stages that were taken from the store
@@ -201,6 +201,8 @@ def run_stages(
         return {'limits': ({'limits': score_limits(seen, config.score), 'held_out': seen if config.score.normalize_on == 'holdout' else seen[held]}, {})}     # the held-out maps: for a threshold
     limits = stages(['limits'], measure_limits)['limits'][0]['limits']
     out.maps = stages(['maps'], lambda *_: {'maps': ({'maps': anomaly_maps(raw, limits, config.score, config.data.image_size)}, {})})['maps'][0]['maps']
-    measure = lambda *_: {'metrics': ({}, {'metrics': evaluate(ds, out.maps, config.metric.num_thresholds)})}
+    def measure(*_):
+        figures = evaluate(ds, out.maps, config.metric.num_thresholds) | {'by_branch': by_branch(ds, raw, config.score.sigma)}
+        return {'metrics': ({}, {'metrics': figures})}
     out.metrics = stages(['metrics'], measure)['metrics'][1]['metrics']
     return out

@@ -175,7 +175,7 @@ def execute(
         run.failed_path.unlink(missing_ok=True)
         return Result(record, out.maps)
 
-# %% ../nbs/11_study.ipynb #17615314
+# %% ../nbs/11_study.ipynb #ae01e2e9
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to
@@ -187,8 +187,9 @@ def publish(
         if '+' in experiment: continue          # a quick trial is not published
         record, published = read_json(path), Path(results)/data/f'{experiment}-{seed}.json'
         old = read_json(published) if published.exists() else None
-        if old and all(old[k] == record[k] for k in ('config_hash', 'metrics', 'images')): continue
-        if old: print(f"{published.name}, {data}: other figures than those published (revision {old['environment']['revision']}); replaced.")
+        same = old and all(old[k] == record[k] for k in ('config_hash', 'images')) and old['metrics'].items() <= record['metrics'].items()
+        if same and len(old['metrics']) == len(record['metrics']): continue          # else it measures more than it did
+        if old and not same: print(f"{published.name}, {data}: other figures than those published (revision {old['environment']['revision']}); replaced.")
         picture = path.with_name('cases.png')
         if record['dataset']['name'] == 'generated' and picture.exists():     # a benchmark's images are its publisher's
             write_atomic(published.with_suffix('.png'), thumbnail(picture))
