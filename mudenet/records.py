@@ -81,7 +81,7 @@ def write_tensors(
     "Tensors as safetensors: reading them runs no code."
     write_atomic(path, save({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, facts))
 
-# %% ../nbs/00_records.ipynb #6e75c5c8
+# %% ../nbs/00_records.ipynb #d747bf80
 def link_or_copy(
     source:Path,    # a whole file
     target:Path,    # replaced where it exists
@@ -92,6 +92,7 @@ def link_or_copy(
     try: os.link(source, beside)
     except OSError: write_atomic(beside, Path(source).read_bytes())
     os.replace(beside, target)
+    beside.unlink(missing_ok=True)      # still there where both were links to one file already: renaming does nothing then
 
 # %% ../nbs/00_records.ipynb #eed5056c
 def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:str='cpu')->str:
