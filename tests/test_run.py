@@ -29,7 +29,7 @@ def test_without_an_output_path_the_notebook_is_printed_and_the_record_written(s
     notebook = json.loads(process.stdout)
     assert any('image/png' in o.get('data', {}) for c in notebook['cells'] for o in c.get('outputs', []))
     record = read_json(runs/SMOKE/'record.json')
-    assert {'image_auroc', 'pixel_auroc', 'aupro', 'aupro_300', 'aupro_1000', 'per_type'} <= set(record['metrics']) and list(record['metrics']['absent']) == ['aupimo']   # too few nominal pixels
+    assert {'image_auroc', 'pixel_auroc', 'aupro', 'aupro_300', 'aupro_1000', 'per_type', 'by_branch'} <= set(record['metrics']) and list(record['metrics']['absent']) == ['aupimo']   # too few nominal pixels
     assert {'config', 'config_hash', 'dataset', 'seed', 'environment', 'losses', 'durations', 'peak_memory', 'images', 'metrics'} <= set(record)
 
 
