@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HALVES', 'COSTS', 'claims', 'halves', 'thresholds', 'seed_noise', 'comparator', 'branches_table', 'differences_table']
 
-# %% ../nbs/15_findings.ipynb #5914c8f2
+# %% ../nbs/15_findings.ipynb #fd6389a7
 import numpy as np
 from scipy import stats
 from .audit import NAMES
@@ -13,7 +13,7 @@ from .config import Config, apply_delta
 from .decisions import COMPARATOR, JUDGEMENTS, OURS, compare, judge, paired_interval, seeds_needed, setting_of
 from .library import table
 from .networks import make_network
-from .pages import UP, Log, direction, interval_text, mean_text, page_link, percent, plot_figure, points, reported_row, setting_text
+from .pages import UP, Log, interval_text, mean_text, page_link, percent, plot_figure, points, reported_row, setting_text
 from .plots import figure_svg, pro_thresholds
 from .train import PARTS
 
@@ -77,21 +77,22 @@ def thresholds(
     svg = figure_svg(pro_thresholds, groups, alt='PRO by 300 and by 1000 linear thresholds minus exact PRO, one point a record', name='pro')
     return plot_figure(svg, 'PRO by linear thresholds minus exact PRO, in points; one point a record.') + '\n' + table(['data, backbone, budget, device', 'records', 'exact', '300', '1000', 'largest difference, 300', '1000'], rows)
 
-# %% ../nbs/15_findings.ipynb #0230fafd
+# %% ../nbs/15_findings.ipynb #041796b9
 def seed_noise(
     log:Log,
 )->str:
     "Deviation between seeds, reported and measured, and the half-width it gives."
-    rows = []
-    def add(who, kind, where, seeds, values):
+    parents, groups = {e.parent for e in log.experiments.values()}, {}
+    def add(where, id, seeds, values):
         half = stats.t.ppf(.975, len(seeds) - 1)/np.sqrt(len(seeds))
-        rows.append([who, kind, where, len(seeds), *(f'{100*sd:.1f} (±\u00a0{100*half*sd:.1f})' for sd in (np.std(values[m], ddof=1) for m in NAMES))])
-    parents = {e.parent for e in log.experiments.values()}
+        deviations = [np.std(values[m], ddof=1) for m in NAMES]
+        groups.setdefault(where, []).append([page_link(id, UP), len(seeds), *(f'{100*sd:.1f} (±\u00a0{100*half*sd:.1f})' for sd in deviations)])
     for id, e in log.experiments.items():
-        if id in parents and len(e.reported.get('seeds', [])) > 2: add(page_link(id, UP), 'reported', 'MVTec AD cable', e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in NAMES})
+        if id in parents and len(e.reported.get('seeds', [])) > 2: add('Reported, MVTec AD cable', id, e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in NAMES})
     for (s, id, _), records in log.loaded.items():
-        if id in parents and len(records) > 2 and all(m in r['metrics'] for r in records.values() for m in NAMES): add(page_link(id, UP), 'measured', f'{s.dataset} {s.category}, {s.backbone}, {s.budget}, {s.device}', list(records), {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
-    return table(['experiment', 'how', 'data', 'seeds', *NAMES.values()], rows)
+        if id not in parents or len(records) < 3 or not all(m in r['metrics'] for r in records.values() for m in NAMES): continue
+        add(f'Measured, {setting_text(s)}', id, records, {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
+    return '\n'.join(f"{where}:\n\n{table(['experiment', 'seeds', *NAMES.values()], rows)}" for where, rows in groups.items())
 
 # %% ../nbs/15_findings.ipynb #d9494710
 def _costs(record:dict)->list[float]:
@@ -158,7 +159,7 @@ def branches_table(
     for s, (kinds, rows) in by_setting.items(): parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. At the right, image AUROC by defect type.\n\n" + table(['experiment', 'branch', 'level', *NAMES.values(), *kinds], rows))
     return '\n'.join(parts) or 'not run\n'
 
-# %% ../nbs/15_findings.ipynb #96da2b02
+# %% ../nbs/15_findings.ipynb #609d2a48
 def differences_table(
     log:Log,
 )->str:
@@ -168,10 +169,12 @@ def differences_table(
         for row in compare(e, log.loaded):
             if not e.decision or e.decision['metric'] not in row['metrics']: continue
             m, reported = e.decision['metric'], reported_row(log, id)
-            c, r = row['metrics'][m], reported and reported['metrics'][m]
+            c, seeds = row['metrics'][m], reported and len(reported['seeds'])
             each = ', '.join(points(a - b) for a, b in zip(c['values'], c['parent']))
-            by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), row['verdict'], f"{points(r['difference'])} ({len(reported['seeds'])} seed{'s'*(len(reported['seeds']) > 1)})" if r else 'none', direction(c, r)])
-    for s, rows in by_setting.items(): parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}.\n\n" + table(['experiment', 'parent', 'metric', 'difference by seed', 'mean', '95 % interval', 'verdict', 'reported', 'direction'], rows))
+            published = f"{points(reported['metrics'][m]['difference'])} ({seeds} seed{'s'*(seeds > 1)})" if reported else 'none'
+            by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), row['verdict'], published])
+    columns = ['experiment', 'parent', 'metric', 'difference by seed', 'mean', '95 % interval', 'verdict', 'reported']
+    for s, rows in by_setting.items(): parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}.\n\n" + table(columns, rows))
     missing = [id for id in log.experiments if not any(k[1] == id for k in log.loaded)]
     if not parts: parts.append('not run: no experiment and its parent have records on the same data and seed yet.\n')
     return '\n'.join(parts) + (f"\n### Not run\n\n{len(missing)} of {len(log.experiments)}: {', '.join(page_link(id, UP) for id in missing)}.\n" if missing else '')
