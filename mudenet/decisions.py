@@ -69,22 +69,22 @@ def verdict(
     if seeds < 3: return 'not enough runs'
     return 'kept' if mean >= gain else 'rejected' if mean <= -gain else 'neutral'
 
-# %% ../nbs/10_decisions.ipynb #fd62b83c
-JUDGEMENTS = ('held', 'contradicted', 'smaller', 'no room', 'open')
+# %% ../nbs/10_decisions.ipynb #41b959be
+JUDGEMENTS = ('held', 'contradicted', 'not that large', 'no room', 'open')
 
 def judge(
     claim:str,                       # 'rises', 'falls' or 'stays'
     interval:tuple[float, float],    # of the mean difference, 95 %
-    gain:float,                      # what counts
+    margin:float,                    # how far a metric that stays may move
     effect:float|None=None,          # the published mean difference
     before:float=0.,                 # the parent's mean here
 )->str:                              # one of `JUDGEMENTS`
     "What an interval says of a claim."
     low, high = interval
-    truth, against = dict(rises=(low > 0, high < 0), falls=(high < 0, low > 0), stays=(-gain < low and high < gain, low > gain or high < -gain))[claim]
+    if claim != 'stays' and effect is not None and before + effect > 1: return 'no room'
+    truth, against = dict(rises=(low > 0, high < 0), falls=(high < 0, low > 0), stays=(-margin < low and high < margin, low > margin or high < -margin))[claim]
     if truth or against: return 'held' if truth else 'contradicted'
-    if claim == 'stays' or effect is None or low <= effect <= high: return 'open'
-    return 'no room' if before + effect > 1 else 'smaller'
+    return 'open' if claim == 'stays' or effect is None or low <= effect <= high else 'not that large'
 
 def seeds_needed(
     effect:float,      # the mean difference that is claimed
@@ -93,6 +93,7 @@ def seeds_needed(
     most:int=1000,
 )->int|None:           # None: more than `most`
     "How many seeds a paired t test would need."
+    deviation = max(deviation, abs(effect)/1000)            # differences that are all the same: the distribution below knows no infinite noncentrality
     for n in range(2, most + 1):
         if stats.nct.sf(stats.t.ppf(.975, n-1), n-1, abs(effect)*np.sqrt(n)/deviation) >= power: return n
 

@@ -13,10 +13,10 @@ from .augment import resolve_augment
 from .config import BUDGETS, Config, UserError, apply_delta, choose
 from .records import PROJECT
 
-# %% ../nbs/10_experiments.ipynb #3495a116
+# %% ../nbs/10_experiments.ipynb #b1c69169
 METRICS = ('image_auroc', 'pixel_auroc', 'aupro')
 EFFECTS = ('rises', 'falls', 'stays')
-STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'pending', 'deprioritized', 'candidate')
+STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'unstated', 'pending', 'deprioritized', 'candidate')
 
 @dataclass(frozen=True)
 class Experiment:
@@ -29,6 +29,8 @@ class Experiment:
     decision:dict = field(default_factory=dict)   # 'metric' and 'gain': what counts, declared before any run
     status:str = 'pending'      # one of `STATUS`, in the published log
     claim:dict = field(default_factory=dict)      # what the published log concludes against the parent: one of `EFFECTS` by metric
+    stays_within:float|None = None                # how far the published log lets a metric move that it says stays; by default less than the decision's gain
+    tried_on:str = ''           # a category on which trials led to it, so that its figures there are no test
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent for each metric, 'source'
 
 def _check(e:Experiment)->Experiment:

@@ -6,7 +6,7 @@
 __all__ = ['PARTIALS', 'main_setting', 'listing_page', 'headline', 'first_sentence', 'roadmap', 'audit', 'assumptions', 'budgets',
            'heatmaps', 'diagram', 'publish_changes', 'sync', 'write_log', 'main']
 
-# %% ../nbs/15_log.ipynb #537e2d01
+# %% ../nbs/15_log.ipynb #24fadc96
 import io, sys
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recomput
 from .cable import generate_cable
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import OURS, Setting, compare, setting_of
-from .findings import branches_table, claims, comparator, differences_table, halves, seed_noise, thresholds
+from .findings import branches_table, claims, comparator, differences_table, halves, published_gains, seed_noise, thresholds, together
 from .images import thumbnail
 from .library import fenced, library_pages, page, table
 from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, points, prose, read_log, reported_row, setting_text, status_text
@@ -63,8 +63,8 @@ def headline(
         if not groups: rows.append([f'ours, {page_link(id, UP)}', *['not run']*len(NAMES), '', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', ''])
     return table(['who', *NAMES.values(), 'how', 'data', 'budget', 'seeds', 'device'], rows)
 
-# %% ../nbs/15_log.ipynb #e41ff172
-_STATES = {'kept': 'Kept', 'reference': 'References', 'neutral': 'Neutral', 'rejected': 'Rejected', 'pending': 'Pending', 'deprioritized': 'Set aside'}
+# %% ../nbs/15_log.ipynb #cce0d97f
+_STATES = {'kept': 'Kept', 'reference': 'References', 'neutral': 'Neutral', 'rejected': 'Rejected', 'unstated': 'Without a conclusion', 'pending': 'Pending', 'deprioritized': 'Set aside'}
 
 def first_sentence(text:str)->str:
     "Up to the first full stop that ends a sentence."
@@ -190,8 +190,8 @@ def publish_changes(
             write_atomic(out[-1], thumbnail(picture))
     return out
 
-# %% ../nbs/15_log.ipynb #d333fa4e
-PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, branches=branches_table, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
+# %% ../nbs/15_log.ipynb #c9eba5dd
+PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, branches=branches_table, gains=published_gains, together=together, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
 
 def sync(
     folder:Path,              # generated; emptied of all else

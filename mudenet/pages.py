@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UP', 'Log', 'read_log', 'percent', 'mean_text', 'points', 'interval_text', 'setting_text', 'page_link',
-           'reported_row', 'comparison_table', 'figures_table', 'direction', 'rule_text', 'verdict_text',
+           'reported_row', 'comparison_table', 'figures_table', 'direction', 'rule_text', 'judged', 'verdict_text',
            'analysis_text', 'reruns', 'commands', 'moved_most', 'plot_figure', 'picture_path', 'measured', 'published',
            'sections', 'prose', 'changes', 'status_text', 'measured_row', 'differences', 'ours_text', 'front_matter',
            'experiment_page']
@@ -43,7 +43,7 @@ def read_log(
     order = sorted(found, key=lambda id: (list(dates).index(id) if id in dates else len(dates), id))
     return Log(Path(project), {id: found[id] for id in order}, dates, reported, load_results(folder/'results'))
 
-# %% ../nbs/14_pages.ipynb #f438f591
+# %% ../nbs/14_pages.ipynb #950fd17f
 def percent(x:float)->str: return f'{100*x:.1f}'
 
 def mean_text(
@@ -56,13 +56,18 @@ def mean_text(
     if None in values: return '—'
     return percent(np.mean(values)) + (f'\u00a0±\u00a0{100*np.std(values, ddof=1):.1f}' if spread and len(values) > 1 else '')
 
-def points(x:float)->str: return f'{100*x:+.1f}'.replace('-', '−').replace('+0.0', '0.0').replace('−0.0', '0.0')
+def points(x:float, decimals:int=1)->str:
+    text = f'{100*x:+.{decimals}f}'
+    return text.replace('-', '−') if float(text) else text[1:]
 
 def interval_text(
     interval,     # two ends, or None
 )->str:
-    "A 95 % interval in points."
-    return '—' if interval is None else f'[{points(interval[0])}, {points(interval[1])}]'
+    "A 95 % interval in points, with the decimals that show on which side of 0 it ends."
+    if interval is None: return '—'
+    at = lambda decimals: [points(x, decimals) for x in interval]
+    hidden = interval[0]*interval[1] > 0 and '0.0' in at(1)
+    return f"[{', '.join(at(2 if hidden else 1))}]"
 
 def setting_text(
     s:Setting,
@@ -118,7 +123,7 @@ def figures_table(
     deviation = lambda v: f'{100*np.std(v, ddof=1):.1f}' if len(v) > 1 else '—'
     return table(['metric', *(f'seed {s}' for s in seeds), 'mean', 'standard deviation'], [[name, *map(percent, metrics[m]), percent(np.mean(metrics[m])), deviation(metrics[m])] for m, name in NAMES.items() if m in metrics])
 
-# %% ../nbs/14_pages.ipynb #5b1124a4
+# %% ../nbs/14_pages.ipynb #12704ff1
 def direction(
     measured:dict,       # a metric of a row of `compare`
     reported:dict|None,  # the same metric of `reported_row`
@@ -137,6 +142,16 @@ def rule_text(
     if not e.decision: return 'No rule: it is a reference.'
     return f"Kept if the mean {NAMES[e.decision['metric']]} rises by at least {100*e.decision['gain']:g} point{'s'*(e.decision['gain'] != .01)} over {e.parent}, rejected if it falls by as much, neutral between; three seeds at least."
 
+def judged(
+    e:Experiment,
+    row:dict,            # of `compare`
+)->str:
+    "The verdict of a measured comparison, and what weakens it."
+    c = row['metrics'].get(e.decision['metric']) if e.decision else None
+    weak = ['chosen here']*(e.tried_on == row['category'])
+    if c and c['interval'] and row['verdict'] in ('kept', 'rejected') and c['interval'][0] <= 0 <= c['interval'][1]: weak.append('the interval holds 0')
+    return row['verdict'] + (f" ({'; '.join(weak)})" if weak and row['verdict'] != 'the same' else '')
+
 def verdict_text(
     log:Log,
     row:dict,            # of `compare`
@@ -147,7 +162,8 @@ def verdict_text(
     if not e.decision: return f"{where}: a reference, without a verdict."
     m, reported = e.decision['metric'], reported_row(log, e.id)
     if not (c := row['metrics'].get(m)): return f"{where}: {NAMES[m]} could not be measured, so there is no verdict."
-    return f"{where}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])})."
+    chosen = ' Trials on these images led to the change, so they are no test of it.' if e.tried_on == row['category'] else ''
+    return f"{where}: {NAMES[m]} {points(c['difference'])} {interval_text(c['interval'])} on {len(row['seeds'])} seed{'s'*(len(row['seeds']) > 1)}, so **{row['verdict']}** ({direction(c, reported and reported['metrics'][m])}).{chosen}"
 
 # %% ../nbs/14_pages.ipynb #270afc08
 def analysis_text(
