@@ -15,7 +15,7 @@ AFTER_PARENT = {
     'exp12': STUDENTS, 'exp13': STUDENTS, 'exp14': MAPS, 'exp14b': MAPS, 'exp15': LIMITS, 'exp15b': LIMITS,
     'sum-loss': ALL, 'ae-batchnorm': LOGICAL, 'loss-weights': S2, 'strong-jitter': ALL, 'phase-b': [],
     'structural-last': MAPS, 'backbone-branch': SCORES, 'last-backbone': SCORES, 'position-limits': LIMITS,
-    'distill-cosine': ALL, 'cosine-last-backbone': ALL, 'strides-8-16': ALL, 'no-rotation': [], 'best': [], 'upright': []}        # cable's row has neither rotation nor a vertical flip
+    'distill-cosine': ALL, 'cosine-last-backbone': ALL, 'strides-8-16': ALL, 'no-rotation': [], 'best': [], 'upright': [], 'upright-position': LIMITS}        # cable's row has neither rotation nor a vertical flip
 LOG = load_experiments()
 
 
