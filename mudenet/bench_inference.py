@@ -7,7 +7,7 @@ __all__ = ['EIGHT_BITS', 'EFFICIENT_AD', 'settled_networks', 'blurred_images', '
            'openvino_runtime', 'quantize_onnx', 'quantize_openvino', 'EfficientAD', 'rivals', 'variants',
            'time_in_turn', 'inference_rows', 'memory_rows', 'load_run_images', 'eight_bit_rows', 'main']
 
-# %% ../nbs/13_bench_inference.ipynb #120dff47
+# %% ../nbs/13_bench_inference.ipynb #d8eddb5f
 import contextlib, io, os, shutil, subprocess, sys, tempfile, time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,13 +18,13 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 from torch.nn import functional as F
 from .augment import normalize
-from .backbone import STRIDES, load_backbone
+from .backbone import load_backbone
 from .config import Compute, Network, Score, UserError
 from .benchmarks import find_source
 from .data import Dataset
 from .evaluate import evaluate
 from .export import Detector, Finished, fold_norms, open_run, to_onnx, trace
-from .memory_bank import PATCHES, bank_maps
+from .memory_bank import PATCHES, bank_maps, patch_features
 from .networks import make_network
 from .score import anomaly_maps, image_scores, raw_maps, score_limits
 from .study import Run, load_images
@@ -152,17 +152,18 @@ class EfficientAD(nn.Module):
         maps = F.interpolate(y, size=256, mode='bilinear')[:,0]
         return maps, maps.amax((1,2))
 
-# %% ../nbs/13_bench_inference.ipynb #37ef7c6a
+# %% ../nbs/13_bench_inference.ipynb #739c8d69
 def rivals(
     size:int,     # S, pixels
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, by name
     "Other methods, eager; EfficientAD is built for 256 pixels."
-    extract, widths = load_backbone('efficientnet_lite0')
-    memory = torch.randn(PATCHES, sum(w for w, s in zip(widths, STRIDES) if s >= 8), generator=torch.Generator().manual_seed(0))
+    extract = load_backbone('efficientnet_lite0')[0]
+    features = patch_features(extract, torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape[-1]
+    memory = torch.randn(PATCHES, features, generator=torch.Generator().manual_seed(0))
     bank = {f'memory bank of {PATCHES} patches, EfficientNet-Lite0': lambda x: bank_maps(extract, memory, x)}
     return bank | ({f'EfficientAD-{v}, eager': EfficientAD(v) for v in EFFICIENT_AD} if size == 256 else {})
 
-# %% ../nbs/13_bench_inference.ipynb #7deb812d
+# %% ../nbs/13_bench_inference.ipynb #e8ac4866
 def variants(
     nets:dict[str, nn.Module], limits:Tensor, size:int, calibration:np.ndarray,   # as `Detector`; (n,3,S,S), uint8: nominal
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, scores
@@ -200,7 +201,7 @@ def inference_rows(
     "Time from uint8 images in memory to maps and scores."
     nets, images = settled_networks(network, size), blurred_images(max(16, *batches), size)
     limits = score_limits(raw_maps(nets, images[8:], Compute()), Score())
-    runs = variants(nets, limits, size, images[8:].numpy())
+    runs, others = variants(nets, limits, size, images[8:].numpy()), rivals(size)
     plain = next(iter(runs))
     for batch, rounds in batches.items():
         x, notebook = images[:batch], runs[plain](images[:batch])[1]
@@ -209,7 +210,7 @@ def inference_rows(
             start = time.perf_counter()
             error[name] = float(np.abs(np.asarray(run(x)[1]) - notebook.numpy()).max())
             if 'compile' in name: compiling = time.perf_counter() - start
-        times = time_in_turn(runs | rivals(size), x, rounds)
+        times = time_in_turn(runs | others, x, rounds)
         for name, t in times.items():
             within = f', scores within {max(error[name], 1e-7):.0e}' if name in error and name != plain else ''
             yield f'scoring, batch {batch}: {name}{within}', float(np.median(times[plain]/t)), 'times as fast as plain', float(np.median(t))/batch

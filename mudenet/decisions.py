@@ -14,11 +14,11 @@ from scipy import stats
 from .experiments import METRICS, Experiment
 from .records import PROJECT, read_json
 
-# %% ../nbs/10_decisions.ipynb #f85eb0db
+# %% ../nbs/10_decisions.ipynb #08736253
 RESULTS = PROJECT/'experiments'/'results'
 
 COMPARATOR = 'memory-bank'                                          # what its records are called; no experiment
-OURS       = ('retained', 'best', 'upright-position', 'phase-b')                        # the configurations that stand for this study
+OURS       = ('retained', 'best', 'upright-position', 'phase-b')    # the configurations that stand for this study
 HEADLINE   = ('screening-baseline', *OURS, COMPARATOR)              # what README shows
 
 @dataclass(frozen=True)

@@ -6,20 +6,20 @@
 __all__ = ['HALVES', 'COSTS', 'claims', 'halves', 'published_gains', 'together', 'thresholds', 'seed_noise', 'comparator',
            'branches_table', 'differences_table']
 
-# %% ../nbs/15_findings.ipynb #6491aa4f
+# %% ../nbs/15_findings.ipynb #fb6b17a7
 from dataclasses import replace
 import numpy as np
 from scipy import stats
 from .audit import NAMES
 from .config import Config, apply_delta
-from .decisions import COMPARATOR, JUDGEMENTS, OURS, compare, judge, paired_interval, seeds_needed, setting_of
+from .decisions import COMPARATOR, JUDGEMENTS, OURS, Setting, compare, judge, paired_interval, seeds_needed, setting_of
 from .library import table
 from .networks import make_network
 from .pages import UP, Log, interval_text, judged, mean_text, page_link, percent, plot_figure, points, reported_row, setting_text
 from .plots import figure_svg, pro_thresholds
 from .train import PARTS
 
-# %% ../nbs/15_findings.ipynb #3cb6eccf
+# %% ../nbs/15_findings.ipynb #846911c6
 def _seeds_text(
     effect:float|None,           # the published difference
     differences:list[float],     # paired, of whoever measured them
@@ -42,6 +42,14 @@ def _published(log:Log, id:str, metric:str)->float|None:
     if row := reported_row(log, id): return row['metrics'][metric]['difference']
     return next(((r['after'] - r['before'])/100 for r in log.reported['restated'] if (r['experiment'], r['metric']) == (id, metric)), None)
 
+def _section(
+    s:Setting,
+    rows:str,       # a table
+    said:str='',    # sentences before it
+)->str:
+    "What the page has of one setting."
+    return f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}.{' '*bool(said)}{said}\n\n{rows}"
+
 def claims(
     log:Log,
 )->str:
@@ -52,9 +60,10 @@ def claims(
             for m, claim in e.claim.items():
                 c, effect = row['metrics'].get(m), _published(log, id, m)
                 if not c or not c['interval'] or row['verdict'] == 'the same': continue
-                found = judge(claim, c['interval'], e.stays_within or e.decision['gain'], effect, float(np.mean(c['parent'])))
+                margin = e.stays_within or e.decision['gain']
+                found = judge(claim, c['interval'], margin, effect, float(np.mean(c['parent'])))
                 needed = '—' if claim == 'stays' or found == 'no room' else _seeds_text(effect, np.subtract(c['values'], c['parent']))
-                said = claim if claim != 'stays' else f"stays within {100*(e.stays_within or e.decision['gain']):g}"
+                said = claim if claim != 'stays' else f'stays within {100*margin:g}'
                 by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), NAMES[m], said, '—' if effect is None else points(effect), points(c['difference']), interval_text(c['interval']), found, needed])
     parts, columns = [], ['experiment', 'metric', 'published', 'reported', 'ours', '95 % interval', 'conclusion', 'seeds needed']
     for s, rows in by_setting.items():
@@ -62,7 +71,7 @@ def claims(
         for link, metric, claim, *_, judgement, _ in rows: found[judgement].setdefault(link, []).append(f'{metric} {claim}')
         named = {k: ', '.join(f"{link} ({', '.join(what)})" for link, what in which.items()) for k, which in found.items()}
         summary = '; '.join(f"{sum(map(len, which.values()))} {k}{': ' + named[k] if which and k != 'open' else ''}" for k, which in found.items())
-        parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. Of {len(rows)} conclusions, {summary}.\n\n" + table(columns, rows))
+        parts.append(_section(s, table(columns, rows), f'Of {len(rows)} conclusions, {summary}.'))
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #39f5c437
@@ -158,7 +167,7 @@ def seed_noise(
         add(f'Measured, {setting_text(s)}', id, records, {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
     return '\n'.join(f"{where}:\n\n{table(['experiment', 'seeds', *NAMES.values()], rows)}" for where, rows in groups.items())
 
-# %% ../nbs/15_findings.ipynb #af81db55
+# %% ../nbs/15_findings.ipynb #c4c7a0fb
 def _costs(record:dict)->list[float]:
     "Seconds to fit, milliseconds to score an image, MiB beside the backbone, whether that is needed to score."
     d, n = record['durations'], record['dataset']['test']
@@ -204,15 +213,15 @@ def comparator(
             by_type = [percent(np.mean([r['metrics']['per_type'][k] for r in records])) for k in kinds]
             rows.append([name, ', '.join(map(str, found[id])), *(mean_text(records, m) for m in NAMES), *(f'{x:{how}}' for x, how in zip(costs, COSTS.values())), 'yes' if backbone else 'no', threads, *by_type])
         columns = ['method', 'seeds', *NAMES.values(), *COSTS, 'scores with the backbone', 'threads', *kinds]
-        parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. {' '.join(said)} At the right, image AUROC by defect type.\n\n" + table(columns, rows))
+        parts.append(_section(s, table(columns, rows), f"{' '.join(said)} At the right, image AUROC by defect type."))
     return '\n'.join(parts) or 'not run\n'
 
-# %% ../nbs/15_findings.ipynb #78a3b9f3
+# %% ../nbs/15_findings.ipynb #f240d90f
 def branches_table(
     log:Log,
 )->str:
     "Each level of each branch alone, and the fused map, of the configurations that stand for this study."
-    by_setting, parts = {}, []
+    by_setting = {}
     for (s, id, _), records in log.loaded.items():
         measured = [r for r in records.values() if 'by_branch' in r['metrics']]
         if id not in OURS or not measured: continue
@@ -222,15 +231,15 @@ def branches_table(
             return [page_link(id, UP), name, level, *(mean_text(each, m) for m in NAMES), *(percent(np.mean([e['metrics']['per_type'][k] for e in each])) for k in kinds)]
         rows = [row(b, level + 1, lambda m: m['by_branch'][b][level]) for b in branches for level in range(len(branches[b]))]
         by_setting.setdefault(s, (kinds, []))[1].extend([*rows, row('fused', '', lambda m: m)])
-    for s, (kinds, rows) in by_setting.items(): parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}. At the right, image AUROC by defect type.\n\n" + table(['experiment', 'branch', 'level', *NAMES.values(), *kinds], rows))
+    parts = [_section(s, table(['experiment', 'branch', 'level', *NAMES.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
     return '\n'.join(parts) or 'not run\n'
 
-# %% ../nbs/15_findings.ipynb #34287f9a
+# %% ../nbs/15_findings.ipynb #d029955d
 def differences_table(
     log:Log,
 )->str:
     "Every measured change: paired differences, interval and verdict, beside what was reported."
-    by_setting, parts = {}, []
+    by_setting = {}
     for id, e in log.experiments.items():
         for row in compare(e, log.loaded):
             if not e.decision or e.decision['metric'] not in row['metrics']: continue
@@ -240,7 +249,7 @@ def differences_table(
             published = f"{points(reported['metrics'][m]['difference'])} ({seeds} seed{'s'*(seeds > 1)})" if reported else 'none'
             by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), judged(e, row), published])
     columns = ['experiment', 'parent', 'metric', 'difference by seed', 'mean', '95 % interval', 'verdict', 'reported']
-    for s, rows in by_setting.items(): parts.append(f"### {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}.\n\n" + table(columns, rows))
+    parts = [_section(s, table(columns, rows)) for s, rows in by_setting.items()]
     missing = [id for id in log.experiments if not any(k[1] == id for k in log.loaded)]
     if not parts: parts.append('not run: no experiment and its parent have records on the same data and seed yet.\n')
     return '\n'.join(parts) + (f"\n### Not run\n\n{len(missing)} of {len(log.experiments)}: {', '.join(page_link(id, UP) for id in missing)}.\n" if missing else '')
