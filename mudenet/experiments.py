@@ -39,6 +39,9 @@ def _check(e:Experiment)->Experiment:
     if e.decision and set(e.decision) != {'metric', 'gain'}: raise UserError(f"decision has the fields {sorted(e.decision)}; it takes metric and gain.")
     if e.decision: choose('decision.metric', e.decision['metric'], METRICS)
     for m, effect in e.claim.items(): choose('claim', m, METRICS); choose(f'claim.{m}', effect, EFFECTS)
+    if e.stays_within is not None:
+        if not isinstance(e.stays_within, float) or e.stays_within <= 0: raise UserError(f"stays_within is {e.stays_within}; it must be a fraction above 0, such as 0.001.")
+        if 'stays' not in e.claim.values(): raise UserError("stays_within says how far a metric may move that stays, and claim says 'stays' of none; name the metric or leave it out.")
     if e.reported:
         for key in e.reported: choose('reported', key, ['seeds', *METRICS, 'source'])
         if 'source' not in e.reported: raise UserError("reported names no source; say where the figures stand.")
