@@ -223,15 +223,16 @@ def branches_table(
     "Each level of each branch alone, and the fused map, of the configurations that stand for this study."
     by_setting = {}
     for (s, id, _), records in log.loaded.items():
-        measured = [r for r in records.values() if 'by_branch' in r['metrics']]
+        measured = {seed: r for seed, r in sorted(records.items()) if 'by_branch' in r['metrics']}
         if id not in OURS or not measured: continue
-        kinds, branches = sorted(measured[0]['metrics']['per_type']), measured[0]['metrics']['by_branch']
+        some = next(iter(measured.values()))['metrics']
+        kinds, branches, seeds = sorted(some['per_type']), some['by_branch'], ', '.join(map(str, measured))
         def row(name, level, figures):
-            each = [{'metrics': figures(r['metrics'])} for r in measured]
-            return [page_link(id, UP), name, level, *(mean_text(each, m) for m in NAMES), *(percent(np.mean([e['metrics']['per_type'][k] for e in each])) for k in kinds)]
+            each = [{'metrics': figures(r['metrics'])} for r in measured.values()]
+            return [page_link(id, UP), seeds, name, level, *(mean_text(each, m) for m in NAMES), *(percent(np.mean([e['metrics']['per_type'][k] for e in each])) for k in kinds)]
         rows = [row(b, level + 1, lambda m: m['by_branch'][b][level]) for b in branches for level in range(len(branches[b]))]
         by_setting.setdefault(s, (kinds, []))[1].extend([*rows, row('fused', '', lambda m: m)])
-    parts = [_section(s, table(['experiment', 'branch', 'level', *NAMES.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
+    parts = [_section(s, table(['experiment', 'seeds', 'branch', 'level', *NAMES.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #d029955d
