@@ -223,7 +223,7 @@ def branches_table(
     "Each level of each branch alone, and the fused map, of the configurations that stand for this study."
     by_setting = {}
     for (s, id, _), records in log.loaded.items():
-        measured = {seed: r for seed, r in sorted(records.items()) if 'by_branch' in r['metrics']}
+        measured = {seed: r for seed, r in records.items() if 'by_branch' in r['metrics']}
         if id not in OURS or not measured: continue
         some = next(iter(measured.values()))['metrics']
         kinds, branches, seeds = sorted(some['per_type']), some['by_branch'], ', '.join(map(str, measured))
