@@ -8,6 +8,7 @@ __all__ = ['SHARE', 'training_state', 'restore_state', 'Checkpoint']
 # %% ../nbs/06_checkpoint.ipynb #82ed31da
 import json, time
 from pathlib import Path
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn, optim
 from .records import set_aside, write_tensors
@@ -29,9 +30,12 @@ def restore_state(
     "Put it back, on whatever device the networks are."
     for i, n in enumerate(networks): n.load_state_dict({k.partition('.')[2]: v for k, v in state.items() if k.startswith(f'network{i}.')})
     for i, o in enumerate(optimizers):
-        found = {}
+        found, weights = {}, [w for g in o.param_groups for w in g['params']]
         for k, v in state.items():
-            if k.startswith(f'optimizer{i}.'): _, p, name = k.split('.'); found.setdefault(int(p), {})[name] = v
+            if not k.startswith(f'optimizer{i}.'): continue
+            _, p, name = k.split('.')
+            w = weights[int(p)]
+            found.setdefault(int(p), {})[name] = torch.empty_like(w, dtype=v.dtype).copy_(v) if v.shape == w.shape else v
         o.load_state_dict(o.state_dict() | {'state': found})
 
 # %% ../nbs/06_checkpoint.ipynb #d5e8963b

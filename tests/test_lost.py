@@ -6,8 +6,8 @@ from mudenet.records import read_json
 from mudenet.stages import STAGES, Store
 from mudenet.study import KEPT, execute, load_images, plan_run
 
-EPOCHS = {'distill.epochs': 5, 'train.epochs': 5}
-COMMAND = ['run', 'retained', '--budget', 'smoke', *(a for k, v in EPOCHS.items() for a in ('--set', f'{k}={v}'))]
+SETTINGS = {'distill.epochs': 5, 'train.epochs': 5, 'compute.channels_last': 'true'}     # as the budgets of the study have it
+COMMAND = ['run', 'retained', '--budget', 'smoke', *(a for k, v in SETTINGS.items() for a in ('--set', f'{k}={v}'))]
 HARNESS = """
 import os, sys, mudenet.checkpoint, mudenet.study
 mudenet.checkpoint.SHARE = 1e9                   # every epoch is kept, however short
