@@ -44,10 +44,9 @@ SHARE = .02     # of the time, for writing checkpoints
 class Checkpoint:
     "Where a training in progress is kept."
     def __init__(self,
-        path:Path,    # ends in .safetensors
-        of:str,       # a hash of what is being trained
+        path:Path,    # ends in .safetensors; another training has another one
     ):
-        self.path, self.of, self.seconds, self.started = Path(path), of, 0., time.perf_counter()
+        self.path, self.seconds, self.started = Path(path), 0., time.perf_counter()
         self.written, self.cost = self.started, 0.
 
     def read(self)->tuple[dict[str, Tensor], list]|None:    # of `training_state`; the losses of each epoch done
@@ -55,7 +54,6 @@ class Checkpoint:
         if not self.path.exists(): return None
         try:
             with safe_open(self.path, 'pt') as f: state, facts = {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['facts'])
-            if facts['of'] != self.of: raise ValueError('it belongs to another training')
         except Exception as e: return set_aside(self.path, e)
         self.seconds = facts['seconds']
         return state, facts['history']
@@ -68,7 +66,7 @@ class Checkpoint:
         "Keep the state, unless it is too soon after the last time."
         now = time.perf_counter()
         if now - self.written < self.cost/SHARE: return
-        facts = dict(of=self.of, history=history, seconds=self.spent())
+        facts = dict(history=history, seconds=self.spent())
         write_tensors(self.path, training_state(networks, optimizers), {'facts': json.dumps(facts)})
         self.written = time.perf_counter()
         self.cost = self.written - now
@@ -77,4 +75,6 @@ class Checkpoint:
         "How long this training has taken, over all its parts."
         return self.seconds + time.perf_counter() - self.started
 
-    def remove(self)->None: self.path.unlink(missing_ok=True)
+    def remove(self)->None:
+        "The training is over."
+        self.path.unlink(missing_ok=True)

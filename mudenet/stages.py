@@ -93,9 +93,13 @@ class Store:
     "Where results of stages are kept."
     folder:Path     # one folder a stage below it, one file a key
 
-    def path(self, name:str, key:str)->Path: return Path(self.folder)/name/key/'result.safetensors'
+    def path(self, name:str, key:str)->Path:
+        "Where the result of a stage lies, or will."
+        return Path(self.folder)/name/key/'result.safetensors'
 
-    def locked(self, name:str, key:str): return locked(self.path(name, key).parent)
+    def locked(self, name:str, key:str):
+        "A context in which no other process works on that result."
+        return locked(self.path(name, key).parent)
 
     def read(self,
         name:str,   # of a stage
@@ -115,8 +119,8 @@ class Store:
     def checkpoint(self,
         keys:dict[str, str],   # of the stages that are trained together, by name
     )->Checkpoint:
-        "Where their training is kept while it goes on: beside the first one's result."
-        return Checkpoint(self.path(*next(iter(keys.items()))).with_name('checkpoint.safetensors'), canonical_hash(keys))
+        "Where their training is kept while it goes on: beside the first one's result, which may be another training's too."
+        return Checkpoint(self.path(*next(iter(keys.items()))).with_name(f'checkpoint-{canonical_hash(keys)}.safetensors'))
 
 # %% ../nbs/10_stages.ipynb #80fbdeea
 def repeatable(
@@ -165,9 +169,11 @@ def run_stages(
             missing = [n for n in names if n not in found]
             if missing:
                 checkpoint = store.checkpoint({n: out.keys[n] for n in missing})
-                for n, (tensors, facts) in work(missing, checkpoint).items():
-                    found[n] = tensors, facts | {'seconds': checkpoint.spent()/len(missing)}
-                for n in missing: store.write(n, out.keys[n], *found[n])
+                done = work(missing, checkpoint)        # more than what is missing, where that needs it
+                for n in missing:
+                    tensors, facts = done[n]
+                    found[n] = tensors, facts | {'seconds': checkpoint.spent()/len(done)}
+                    store.write(n, out.keys[n], *found[n])
                 checkpoint.remove()
         out.reused += [n for n in names if n not in missing]
         for n in names: out.seconds[n] = found[n][1]['seconds']
@@ -183,9 +189,10 @@ def run_stages(
         return {'teacher': (teacher.state_dict(), {'losses': history})}
 
     def train(missing, checkpoint):
-        parts = [p for p in PARTS if p in missing or (p == 'autoencoder' and 's2' in missing)]
+        needs = {'autoencoder': 's2'} if config.train.detach else {'autoencoder': 's2', 's2': 'autoencoder'}      # S2 follows A; L2 reaches into A
+        parts = [p for p in PARTS if p in missing or needs.get(p) in missing]
         trained, history = train_students(ds.train[fit], network('teacher', kept['teacher'][0]), config.augment, config, seed, device, parts, checkpoint)
-        return {p: (trained[p].state_dict(), {'losses': [{term: e[term]} for e in history]}) for p, term in zip(PARTS, ('L1', 'LA', 'L2')) if p in missing}
+        return {p: (trained[p].state_dict(), {'losses': [{term: e[term]} for e in history]}) for p, term in zip(PARTS, ('L1', 'LA', 'L2')) if p in parts}
 
     kept = stages(['teacher'], distill)
     if until == 'teacher': return out

@@ -11,6 +11,11 @@ COMMAND = ['run', 'retained', '--budget', 'smoke', *(a for k, v in SETTINGS.item
 HARNESS = """
 import os, sys, mudenet.checkpoint, mudenet.study
 mudenet.checkpoint.SHARE = 1e9                   # every epoch is kept, however short
+write = mudenet.checkpoint.Checkpoint.write
+def told(self, networks, optimizers, history):
+    write(self, networks, optimizers, history)
+    print(f'kept {self.path.parent.parent.name} {len(history)}', flush=True)
+mudenet.checkpoint.Checkpoint.write = told
 for line in sys.stdin:                           # a process for each run, without importing everything again
     runs = line.strip()
     if not (pid := os.fork()):
@@ -67,35 +72,46 @@ def test_a_run_killed_at_random_moments_goes_on_with_the_same_bits(part, runner,
         pid, end = runner(runs)
         time.sleep(rng.uniform(0, seconds*.6))
         with contextlib.suppress(ProcessLookupError): os.kill(pid, kill)
-        assert end() in (0, 99, -kill)
+        assert end() in (0, 99 if kill == signal.SIGINT else -kill)      # 99: KeyboardInterrupt
     assert runner(runs)[1]() == 0
     assert same(files_of(runs), expected)
-    assert not list(runs.rglob('checkpoint.safetensors')) and not list(runs.rglob('*.aside*'))
+    assert not list(runs.rglob('checkpoint*')) and not list(runs.rglob('*.aside*'))
+
+
+def killed_in(stage, runner, runs):
+    "Kill the run as soon as that stage has a checkpoint; the checkpoint's path."
+    pid, end = runner(runs)
+    deadline = time.time() + 100
+    while not (found := list(runs.rglob(f'{stage}/*/checkpoint*.safetensors'))) and time.time() < deadline: pass
+    os.kill(pid, signal.SIGKILL)
+    assert end() == -signal.SIGKILL and found[0].exists()
+    return found[0]
 
 
 def test_a_training_goes_on_at_its_last_epoch(runner, unbroken, tmp_path):
-    runs, found = tmp_path/'runs', []
-    pid, end = runner(runs)
-    while not found: found = list(runs.rglob('s1/*/checkpoint.safetensors'))
-    os.kill(pid, signal.SIGKILL); end()
-    assert found[0].exists()
+    runs = tmp_path/'runs'
+    killed_in('s1', runner, runs)
     assert runner(runs)[1]() == 0 and same(files_of(runs), unbroken[0])
-    assert "Taken from earlier runs: teacher" in runs.with_name('runs.out').read_text()
+    told = runs.with_name('runs.out').read_text()
+    assert 'Taken from earlier runs: teacher' in told and told.count('kept s1 5') == told.count('kept s1 1') == told.count('kept teacher 1') == 1
 
 
-def test_a_damaged_and_a_foreign_checkpoint_are_set_aside(runner, unbroken, tmp_path):
-    runs, found = tmp_path/'runs', []
-    pid, end = runner(runs)
-    while not found: found = list(runs.rglob('teacher/*/checkpoint.safetensors'))
-    os.kill(pid, signal.SIGKILL); end()
-    found[0].write_bytes(found[0].read_bytes()[:-50])
+def test_a_damaged_checkpoint_is_set_aside(runner, unbroken, tmp_path):
+    runs = tmp_path/'runs'
+    found = killed_in('teacher', runner, runs)
+    found.write_bytes(found.read_bytes()[:-50])
     assert runner(runs)[1]() == 0 and same(files_of(runs), unbroken[0])
-    assert 'set aside as checkpoint.safetensors.aside1' in runs.with_name('runs.out').read_text()
+    assert f'set aside as {found.name}.aside1' in runs.with_name('runs.out').read_text()
 
 
-@pytest.mark.parametrize('name', [s.name for s in STAGES if s.name != 'metrics'])
-def test_a_damaged_stage_is_set_aside_and_done_again(name, unbroken, tmp_path, capsys):
-    run = plan_run(budget='smoke', runs_dir=tmp_path)
+def test_trainings_that_share_a_stage_keep_their_own_checkpoints(tmp_path):
+    one, other = (Store(tmp_path).checkpoint({'s1': 'shared', 'autoencoder': key}) for key in ('one', 'another'))
+    assert one.path.parent == other.path.parent and one.path != other.path
+
+
+@pytest.mark.parametrize('name, detach', [*((s.name, True) for s in STAGES if s.name != 'metrics'), ('autoencoder', False), ('s2', False)])     # undetached, L2 trains A too
+def test_a_damaged_stage_is_set_aside_and_done_again(name, detach, tmp_path, capsys):
+    run = plan_run(budget='smoke', runs_dir=tmp_path, overrides={'train.detach': detach})
     before = execute(run, load_images(run)).record
     path = run.store.path(name, before['stages'][name])
     path.unlink(); path.write_bytes(b'damaged')        # unlinked first: the run's folder shows the same file
