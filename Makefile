@@ -20,6 +20,7 @@ test: .venv/installed  ## every test and every lesson notebook
 	$(BIN)/python -m pytest
 
 BUDGET ?= auto
+DEVICE ?= auto
 EXPERIMENTS ?= all
 SEEDS ?= 42,123,7
 DATA ?=
@@ -29,8 +30,8 @@ PROFILE ?= local
 GPUS ?= 1
 THREADS ?=
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
-	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
+	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --device $(DEVICE) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

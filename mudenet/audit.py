@@ -103,16 +103,18 @@ def load_reported(
 # %% ../nbs/10_audit.ipynb #ac16daeb
 def audit_records(
     results:Path=RESULTS,    # a folder of committed records
+    folder:Path=PROJECT/'experiments',   # holds the files of their experiments
 )->list[str]:          # findings, a sentence each
     "Recompute what our records state, and ask whether their experiments still say the same."
-    found, log = [], load_experiments()
+    found, log = [], load_experiments(folder)
     for path in sorted(Path(results).glob('*/*.json')):
         r, name = read_json(path), f'{path.parent.name}/{path.name}'
         types, scores = [i['type'] for i in r['images']], [i['score'] for i in r['images']]
         truth = auroc_by_type(types, scores) | ({'image_auroc': image_auroc([t != 'good' for t in types], scores)} if set(types) - {'good'} else {})
         for k, v in truth.items():
             stated = r['metrics']['per_type'].get(k, r['metrics'].get(k))
-            if abs(stated - v) > 1e-6: found.append(f"{name}: {k} is {stated:.4f}, its image scores give {v:.4f}.")
+            if stated is None: found.append(f"{name}: it states no {k}.")
+            elif abs(stated - v) > 1e-6: found.append(f"{name}: {k} is {stated:.4f}, its image scores give {v:.4f}.")
         if canonical_hash(r['config']) != r['config_hash']: found.append(f"{name}: the config does not have the hash {r['config_hash']}.")
         if r['experiment'] in log:
             now = config_of(r['experiment'], r['budget'], log, augmentation_row(r['dataset']['benchmark'], r['dataset']['category']))

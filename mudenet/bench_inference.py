@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from .augment import normalize
 from .backbone import load_backbone
 from .config import Compute, Network, Score, UserError
-from .benchmarks import find_source
+from .benchmarks import GENERATED, find_source
 from .data import Dataset
 from .evaluate import evaluate
+from .experiments import METRICS
 from .export import Detector, Finished, fold_norms, open_run, to_onnx, trace
 from .memory_bank import PATCHES, bank_maps, patch_features
 from .networks import make_network
@@ -242,7 +243,7 @@ def load_run_images(
 )->Dataset:
     "The images that the run was made with."
     r, d = run.record, run.record['dataset']
-    generated = d['name'] == 'generated'
+    generated = d['name'] == GENERATED
     if not (generated or data_root): raise UserError(f"This needs the run's images of {d['name']} {d['category']}; give the dataset's folder as data_root.")
     source = find_source() if generated else find_source(data_root, d['category'], d['benchmark'])
     ds = load_images(Run(r['experiment'], r['seed'], r['budget'], 'cpu', source, run.config, run.folder, False))
@@ -258,24 +259,27 @@ def eight_bit_rows(
     run = open_run(run)
     ds, c = load_run_images(run, data_root), run.config
     fit, held = ds.split(c.data.holdout, run.record['seed'])
-    size = c.data.image_size
+    nominal, size = ds.train[held] if c.score.normalize_on == 'holdout' else ds.train, c.data.image_size
     graph = to_onnx(trace(RawGraph(Detector(run.nets, run.limits['limits'], c.score, size)), size), ['raw'], {})
     raw = lambda f, images: torch.from_numpy(np.concatenate([f(b.numpy())[0] for b in images.split(8)])).unflatten(1, run.limits['limits'].shape[1:3])
     for name, quantize in EIGHT_BITS.items():
         f, start = quantize(graph, ds.train[fit][:calibration].numpy()), time.perf_counter()
         test, seconds = raw(f, ds.test), (time.perf_counter() - start)/len(ds.test)
-        maps = anomaly_maps(test, score_limits(raw(f, ds.train[held]), c.score), c.score, size)
+        maps = anomaly_maps(test, score_limits(raw(f, nominal), c.score), c.score, size)
         found = evaluate(ds, maps, c.metric.num_thresholds)
-        for key in ('image_auroc', 'pixel_auroc', 'aupro'):
+        for key in [m for m in METRICS if m in found]:
             yield f'8 bits, {name}, {ds.category}: {key} {100*found[key]:.2f} %, {100*(found[key] - run.record["metrics"][key]):+.2f} points', found[key]/run.record['metrics'][key], 'of float32', seconds
 
 # %% ../nbs/13_bench_inference.ipynb #f464ba87
 def main(
     argv:list[str],    # nothing; or a run's folder and, unless it was generated, its data_root
-)->None:
+)->int:              # exit status
     "`python -m mudenet.bench_inference [RUN [DATA_ROOT]]`: print the rows."
     rows = eight_bit_rows(argv[0], argv[1] if argv[1:] else None) if argv else (r for f in (inference_rows, memory_rows) for r in f())
-    for what, ratio, of, seconds in rows: print(f'{what:88} {ratio:7.3f}  {of:28} {seconds:8.4f} s', flush=True)
+    try:
+        for what, ratio, of, seconds in rows: print(f'{what:88} {ratio:7.3f}  {of:28} {seconds:8.4f} s', flush=True)
+    except UserError as e: print(e, file=sys.stderr); return 2
+    return 0
 
 # %% ../nbs/13_bench_inference.ipynb #7e9340ca
-if __name__ == '__main__' and '__file__' in globals(): main(sys.argv[1:])
+if __name__ == '__main__' and '__file__' in globals(): sys.exit(main(sys.argv[1:]))

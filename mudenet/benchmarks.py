@@ -108,18 +108,18 @@ def _find_mvtec_loco(root:Path, category:str)->Files:
 def _visa_objects(root:Path)->list[str]:
     "The categories that the table names."
     try: return sorted({r['object'] for r in csv.DictReader((root/'split_csv'/'1cls.csv').read_text().splitlines())})
-    except (OSError, KeyError): return []
+    except (OSError, ValueError, KeyError): return []
 
 def _find_visa(root:Path, category:str)->Files:
     "One category of VisA."
     folder, table = root/category, root/'split_csv'/'1cls.csv'
     files, columns = Files(root), ('object', 'split', 'label', 'image', 'mask')
     try: rows = list(csv.DictReader(table.read_text().splitlines()))
-    except OSError as e:
-        files.faults.append(f"{table} cannot be read ({e.strerror}); it comes with the dataset and says which images are for training.")
+    except (OSError, ValueError) as e:
+        files.faults.append(f"{table} cannot be read ({getattr(e, 'strerror', None) or e}); it comes with the dataset and says which images are for training.")
         return files
-    if not rows or set(columns) - set(rows[0]):
-        files.faults.append(f"{table} does not have the columns {', '.join(columns)}; take the file that comes with the dataset.")
+    if not rows or set(columns) - set(rows[0]) or any(None in r.values() for r in rows):
+        files.faults.append(f"{table} does not have the columns {', '.join(columns)} in every row; take the file that comes with the dataset.")
         return files
     used = set()
     for r in [r for r in rows if r['object'] == category]:
@@ -239,7 +239,9 @@ def find_source(
     found = {s.category: s for s in recognise(data_root, dataset)}
     if category and category not in found: raise UserError(f"Category '{category}' does not exist in {data_root}; there are: {', '.join(found)}.")
     if not category and len(found) > 1: raise UserError(f"{data_root} has several categories; name one as category: {', '.join(found)}.")
-    return found[category or next(iter(found))]
+    source = found[category or next(iter(found))]
+    if source.name == GENERATED: raise UserError(f"The data folder {data_root} would be called '{GENERATED}' in records, as the cables are that this library paints; rename it.")
+    return source
 
 def checked_source(
     data_root='', category:str='', dataset:str='auto',   # as `find_source` takes them

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+from .benchmarks import GENERATED
 from .config import UserError, derive_seed
 from .data import Dataset, resize_images, resize_masks
 
@@ -212,7 +213,7 @@ def generate_cable(
         count[t] = count.get(t, -1) + 1
         paths.append(f'test/{t}/{count[t]:03}.png')
     order = sorted(range(len(paths)), key=paths.__getitem__)       # as a folder is read
-    return Dataset('generated', 'cable', resize_images(train_images, size), resize_images(test[order], size), resize_masks(masks[order], size),
+    return Dataset(GENERATED, 'cable', resize_images(train_images, size), resize_images(test[order], size), resize_masks(masks[order], size),
                    [types[i] for i in order], [paths[i] for i in order], [f'train/good/{i:03}.png' for i in range(train)])
 
 # %% ../nbs/02_cable.ipynb #1747c369

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'BUDGETS', 'UserError', 'choose', 'Data', 'Augment', 'Network', 'Optimization', 'Distill', 'Train', 'Score',
-           'Metric', 'Compute', 'Config', 'canonical_hash', 'typed', 'apply_delta', 'check', 'resolve_budget',
+           'Metric', 'Compute', 'Config', 'canonical_hash', 'typed', 'nested', 'apply_delta', 'check', 'resolve_budget',
            'check_seed', 'derive_seed']
 
 # %% ../nbs/00_config.ipynb #c7227263
@@ -165,7 +165,7 @@ def typed(
     return int(number)
 
 # %% ../nbs/00_config.ipynb #14aa3198
-def _nested(
+def nested(
     delta:dict,   # field names with dots, or groups
 )->dict:          # groups only
     "Write `{'train.epochs': 5}` as `{'train': {'epochs': 5}}`."
@@ -185,7 +185,7 @@ def apply_delta(
 )->Config:           # the child
     "A copy of `config` with some fields changed, every name and kind checked."
     groups = {f.name: getattr(config, f.name) for f in fields(config)}
-    for group, values in _nested(delta).items():
+    for group, values in nested(delta).items():
         choose('Group of fields', group, groups)
         kinds = {f.name: f.type for f in fields(groups[group])}
         for name in values: choose('Field', f'{group}.{name}', [f'{group}.{k}' for k in kinds])
@@ -229,7 +229,7 @@ def check(
         if not 0 <= stage.warmup < 1: raise UserError(f"{name}.warmup is {stage.warmup}; it must lie between 0 and 1.")
         if not 0 <= stage.lr_min <= stage.lr: raise UserError(f"{name}.lr_min is {stage.lr_min}; it must lie between 0 and {name}.lr, {stage.lr}.")
     for key in ('l1_weight', 'la_weight', 'l2_weight'):
-        if not getattr(config.train, key) > 0: raise UserError(f"train.{key} is {getattr(config.train, key)}; it must be larger than 0.")
+        if not 0 < getattr(config.train, key) < float('inf'): raise UserError(f"train.{key} is {getattr(config.train, key)}; it must be larger than 0, and finite.")
     if config.metric.num_thresholds is not None and config.metric.num_thresholds < 2: raise UserError(f"metric.num_thresholds is {config.metric.num_thresholds}; it must be at least 2, or none for the exact curve.")
     for key in ('width', 'channels', 'latent'):
         if getattr(config.network, key) < 1: raise UserError(f"network.{key} is {getattr(config.network, key)}; it must be at least 1.")

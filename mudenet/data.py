@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
-from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 from .archives import unpack
 from .benchmarks import BENCHMARKS, Source, TestImage
-from .check import check_dataset, mask_fault
+from .check import check_dataset, mask_fault, size_fault
 from .command import command_line, option, text_table
 from .config import UserError, derive_seed
-from .images import marked, read_image, read_mask, square
+from .images import image_shape, marked, read_image, read_mask, square
 from .progress import progress
 
 # %% ../nbs/01_data.ipynb #6461442c
@@ -108,13 +108,15 @@ def _load_image(path:Path, size:int)->Tensor: return torch.from_numpy(square(rea
 def _load_masks(test:TestImage, size:int, defects:dict|None)->Tensor:
     "The pixels that any mask of a test image marks."
     if not test.masks: return torch.zeros(size, size, dtype=torch.bool)
-    with Image.open(test.path) as im: shape = im.size[::-1]
+    shape = image_shape(test.path)
     union = np.zeros(shape, bool)
     for path in test.masks:
         mask = read_mask(path)
         if fault := mask_fault(mask, path, test.path, shape, defects): raise UserError(fault)
         union |= marked(mask)
-    return resize_masks(torch.from_numpy(union)[None], size)[0]
+    union = torch.from_numpy(union)[None]
+    small = resize_masks(union, size)[0]
+    return small if small.any() else F.adaptive_max_pool2d(union.float(), size)[0].bool()      # a defect that lies between the nearest pixels is still one
 
 def _in_threads(jobs:list[Callable], label:str, workers:int=4)->list:
     "Do all jobs; the first error stops those that have not begun."
@@ -129,13 +131,13 @@ def load_dataset(
     "Decode one category."
     files = source.files()
     train, test = files.train + files.validation, files.test
+    shapes = {image_shape(t.path) for t in test} if files.defects is not None else set()
+    if fault := size_fault(shapes, files): raise UserError(fault)
+    defects = Defects([t.masks for t in test], files.defects, shapes.pop()) if shapes else None
     jobs = [lambda p=p: _load_image(p, size) for p in train + [t.path for t in test]]
     if files.masks: jobs += [lambda t=t: _load_masks(t, size, files.defects) for t in test]
     out, n, m = _in_threads(jobs, 'decode'), len(train), len(test)
     names = lambda paths: [p.relative_to(files.folder).as_posix() for p in paths]
-    defects = None
-    if files.defects is not None:
-        with Image.open(test[0].path) as im: defects = Defects([t.masks for t in test], files.defects, im.size[::-1])
     return Dataset(source.name, source.category, torch.stack(out[:n]), torch.stack(out[n:n+m]), torch.stack(out[n+m:]) if files.masks else None,
                    [t.type for t in test], names(t.path for t in test), names(train), len(files.validation), defects)
 

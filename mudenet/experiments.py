@@ -33,18 +33,28 @@ class Experiment:
     tried_on:str = ''           # a category on which trials led to it, so that its figures there are no test
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent for each metric, 'source'
 
+def _fraction(name:str, value)->None:
+    "Refuse what is no part of 1; YAML reads 1e-2 as text."
+    if not isinstance(value, float) or not 0 < value < 1: raise UserError(f"{name} is {value!r}; it must be a fraction between 0 and 1, such as 0.01.")
+
 def _check(e:Experiment)->Experiment:
     "Refuse a front matter that says something that cannot be meant."
     choose('protocol', e.protocol, ['screening', 'full']); choose('status', e.status, STATUS)
-    if e.decision and set(e.decision) != {'metric', 'gain'}: raise UserError(f"decision has the fields {sorted(e.decision)}; it takes metric and gain.")
-    if e.decision: choose('decision.metric', e.decision['metric'], METRICS)
+    for key in ('change', 'decision', 'claim', 'reported'):
+        if not isinstance(getattr(e, key), dict): raise UserError(f"{key} is {getattr(e, key)!r}; it must be a mapping.")
+    if e.decision:
+        if set(e.decision) != {'metric', 'gain'}: raise UserError(f"decision has the fields {sorted(e.decision)}; it takes metric and gain.")
+        choose('decision.metric', e.decision['metric'], METRICS)
+        _fraction('decision.gain', e.decision['gain'])
     for m, effect in e.claim.items(): choose('claim', m, METRICS); choose(f'claim.{m}', effect, EFFECTS)
+    if 'stays' in e.claim.values() and not (e.decision or e.stays_within): raise UserError("claim says 'stays'; say within what by decision or stays_within.")
     if e.stays_within is not None:
-        if not isinstance(e.stays_within, float) or e.stays_within <= 0: raise UserError(f"stays_within is {e.stays_within}; it must be a fraction above 0, such as 0.001.")
+        _fraction('stays_within', e.stays_within)
         if 'stays' not in e.claim.values(): raise UserError("stays_within says how far a metric may move that stays, and claim says 'stays' of none; name the metric or leave it out.")
     if e.reported:
         for key in e.reported: choose('reported', key, ['seeds', *METRICS, 'source'])
-        if 'source' not in e.reported: raise UserError("reported names no source; say where the figures stand.")
+        for key in ('seeds', 'source'):
+            if key not in e.reported: raise UserError(f"reported names no {key}; say {'which seeds the figures are of' if key == 'seeds' else 'where the figures stand'}.")
         for m in METRICS:
             if len(e.reported.get(m, e.reported['seeds'])) != len(e.reported['seeds']): raise UserError(f"reported.{m} has another length than reported.seeds.")
     return e
@@ -59,7 +69,7 @@ def load_experiments(
         head = text.split('\n---', 1)[0].removeprefix('---') if text.startswith('---') else ''
         try: front = yaml.safe_load(head) or {}
         except yaml.YAMLError as e: raise UserError(f"{path.name}: the front matter is not YAML ({e}); mend it.") from None
-        if 'id' not in front: continue
+        if not isinstance(front, dict) or 'id' not in front: continue
         if front['id'] != path.stem: raise UserError(f"{path.name}: the id is '{front['id']}'; it must be the file's name, '{path.stem}'.")
         try:
             for key in front: choose('Front matter', key, known)

@@ -20,10 +20,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .augment import IMAGENET_MEAN, IMAGENET_STD, normalize
 from .backbone import weights_fingerprint
 from .config import Config, Score, UserError, apply_delta
+from .decisions import COMPARATOR
 from .distill import feature_target
 from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
 from .records import read_json, write_atomic
 from .score import anomaly_maps, branches, fusion_weights, image_scores, score_limits, smooth
+from .scorer import Scorer
 from .train import PARTS
 
 # %% ../nbs/14_export.ipynb #52794965
@@ -142,6 +144,7 @@ def open_run(
     if not (folder/'record.json').is_file(): raise UserError(f"{folder} is not the folder of a finished run: it holds no record.json; it is the one named seed… in runs/.")
     record = read_json(folder/'record.json')
     if not {'config', 'config_hash', 'dataset', 'seed'} <= set(record): raise UserError(f"{folder/'record.json'} is not a run's record; run it again with overwrite=True.")
+    if record.get('experiment') == COMPARATOR: raise UserError(f"{folder} is a run of the memory bank, which has no networks to read back; give one of an experiment.")
     config = apply_delta(Config(), record['config'])
     if config.hash() != record['config_hash']: raise UserError(f"{folder/'record.json'} holds another config than its hash {record['config_hash']} says; it was changed, or made by another version.")
     def read(name, use):
@@ -213,7 +216,7 @@ def export(
     return facts
 
 # %% ../nbs/14_export.ipynb #39a8a378
-class TorchScorer:
+class TorchScorer(Scorer):
     "A file of torch.export, ready to score: as `mudenet.scorer.Scorer`, with torch."
     def __init__(self,
         path:Path,    # of `export`, ending in .pt2
@@ -227,7 +230,4 @@ class TorchScorer:
         except Exception as e: raise UserError(f"{path} is not a deployed run ({type(e).__name__}); write one with: python -m mudenet.deploy export RUN FILE") from None
 
     @torch.no_grad()
-    def __call__(self,
-        images:np.ndarray,   # (B,3,S,S), uint8
-    )->tuple[np.ndarray, np.ndarray]:   # (B,S,S): maps; (B,): scores
-        return tuple(t.numpy() for t in self.graph(torch.from_numpy(images)))
+    def _run(self, images:np.ndarray)->tuple: return tuple(t.numpy() for t in self.graph(torch.from_numpy(images)))

@@ -60,7 +60,7 @@ def claims(
             for m, claim in e.claim.items():
                 c, effect = row['metrics'].get(m), _published(log, id, m)
                 if not c or not c['interval'] or row['verdict'] == 'the same': continue
-                margin = e.stays_within or e.decision['gain']
+                margin = (e.stays_within or e.decision['gain']) if claim == 'stays' else 0
                 found = judge(claim, c['interval'], margin, effect, float(np.mean(c['parent'])))
                 needed = '—' if claim == 'stays' or found == 'no room' else _seeds_text(effect, np.subtract(c['values'], c['parent']))
                 said = claim if claim != 'stays' else f'stays within {100*margin:g}'

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt, yaml
 from safetensors.torch import load_file
 from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
+from .benchmarks import GENERATED
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import OURS, Setting, compare, setting_of
 from .findings import branches_table, claims, comparator, differences_table, halves, published_gains, seed_noise, thresholds, together
@@ -21,7 +22,7 @@ from .images import thumbnail
 from .library import fenced, library_pages, page, table
 from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, points, prose, read_log, reported_row, setting_text, status_text
 from .plots import show_changes
-from .records import PROJECT, folder_of, project_path, run_folder, write_atomic
+from .records import PROJECT, finished_record, folder_of, project_path, run_folder, write_atomic
 
 # %% ../nbs/15_log.ipynb #3bd7bf38
 def main_setting(
@@ -121,7 +122,7 @@ def audit(
     parts = [f"{n} means, gains, gaps and shares were computed again from the figures beside them. {'All' if not bad else n - bad} add up within the rounding of one decimal{f', {bad} do not' if bad else ''}. What stands in one table and comes from another is a different question: {len(found)} finding{'s'*(len(found) != 1)} in all.", f"## What does not add up\n\n{items(found)}"]
     parts += [b for t in log.reported['tables'] if 'base' in t and (b := _bases(log, t))]
     parts.append('## Every figure, computed again\n\nA base is the column that the table itself gives. "Adds up" asks whether the stated figure is within what the rounded figures by seed allow, so a small difference can still add up.\n\n' + table(['experiment', 'what', 'metric', 'stated', 'computed', 'adds up'], rows))
-    parts += [f"## Our records\n\nEvery record's AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results'))}", f"## Our pages\n\nEvery figure with a decimal that an experiment's page states must be reported or measured somewhere.\n\n{items(audit_pages(folder, folder/'results'))}"]
+    parts += [f"## Our records\n\nEvery record's image AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results', folder))}", f"## Our pages\n\nEvery figure with a decimal that an experiment's page states must be reported or measured somewhere.\n\n{items(audit_pages(folder, folder/'results'))}"]
     return '\n\n'.join(parts)
 
 # %% ../nbs/15_log.ipynb #9865b15c
@@ -169,20 +170,25 @@ def publish_changes(
 )->list[Path]:                # the pictures written
     "For each experiment and its parent, on the first seed that both ran here: the cases that moved most."
     log, images, out = read_log(project), {}, []
-    def maps(record): return run_folder(project_path(runs_dir), record['experiment'], folder_of(record), record['seed'])/'maps.safetensors'
+    def maps(record):
+        "The maps that the record is of, where its run is here."
+        folder = run_folder(project_path(runs_dir), record['experiment'], folder_of(record), record['seed'])
+        own, _ = finished_record(folder/'record.json', config=record['config_hash'], data=record['dataset']['fingerprint'])
+        return load_file(folder/'maps.safetensors')['maps'] if own and own['images'] == record['images'] else None
     for e in log.experiments.values():
         for row in compare(e, log.loaded):
             s = setting_of(row)
-            if s.dataset != 'generated': continue
+            if s.dataset != GENERATED: continue
             parents, records = log.loaded[s, e.parent, row['parent_hash']], log.loaded[s, e.id, row['config_hash']]
-            seed = next((seed for seed in row['seeds'] if maps(parents[seed]).exists() and maps(records[seed]).exists()), None)
-            if seed is None: continue
+            here = ((seed, [maps(parents[seed]), maps(records[seed])]) for seed in row['seeds'])
+            seed, both = next((h for h in here if all(m is not None for m in h[1])), (None, None))
+            if both is None: continue
             parent, record = parents[seed], records[seed]
             size = record['config']['data']['image_size']
             if size not in images: images[size] = generate_cable(size)
             if images[size].fingerprint() != s.fingerprint: continue          # a smaller set, of the smoke budget
             if not (chosen := moved_most({seed: record}, {seed: parent})): continue
-            fig = show_changes(images[size], chosen, *(load_file(maps(r))['maps'] for r in (parent, record)), (e.parent, e.id))
+            fig = show_changes(images[size], chosen, *both, (e.parent, e.id))
             picture = io.BytesIO()
             fig.savefig(picture, dpi=70); plt.close(fig)
             out.append(log.project/picture_path(record, '-changed'))

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, yaml
 from .audit import NAMES, load_reported
-from .config import BUDGETS, apply_delta, Config
+from .benchmarks import GENERATED
+from .config import BUDGETS, Config, apply_delta, nested
 from .decisions import Setting, compare, load_results, paired_interval, setting_of
 from .experiments import Experiment, config_of, load_experiments
 from .library import fenced, page, table
@@ -211,7 +212,7 @@ def commands(
     for (s, experiment, _), records in log.loaded.items():
         if experiment != id: continue
         backbone = '' if apply_delta(Config(), BUDGETS[s.budget]).distill.backbone == s.backbone else f' -p backbone {s.backbone}'
-        data = '' if s.dataset == 'generated' else f' -p data_root ~/{s.dataset} -p category {s.category}'
+        data = '' if s.dataset == GENERATED else f' -p data_root ~/{s.dataset} -p category {s.category}'
         lines += ['', f'# the records on {s.dataset} {s.category}'] + [f"OMP_NUM_THREADS={r['environment']['threads']} papermill experiments/run.ipynb out.ipynb -p experiment {id} -p seed {seed} -p budget {s.budget} -p device {r['environment']['device']}{backbone}{data}" for seed, r in records.items()]
     return fenced('\n'.join(lines), 'bash')
 
@@ -326,7 +327,7 @@ def changes(
     e:Experiment,
 )->str:            # one line
     "What differs from the parent, as fields."
-    flat = [f'{g}.{k} = {str(v).lower() if isinstance(v, bool) else v}' for g, values in e.change.items() for k, v in (values.items() if isinstance(values, dict) else [('', values)])]
+    flat = [f'{g}.{k} = {str(v).lower() if isinstance(v, bool) else v}' for g, values in nested(e.change).items() for k, v in values.items()]
     return ', '.join(flat) or (f'{e.protocol} protocol' if e.parent else 'nothing: the root')
 
 def status_text(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROJECT', 'project_path', 'write_atomic', 'write_json', 'read_json', 'finished_record', 'set_aside', 'write_tensors',
            'link_or_copy', 'setting_folder', 'folder_of', 'run_folder', 'check_writable', 'locked', 'git_revision',
-           'environment', 'peak_memory', 'free_memory']
+           'environment', 'resolve_device', 'peak_memory', 'free_memory']
 
 # %% ../nbs/00_records.ipynb #2a9bba06
 import contextlib, fcntl, itertools, json, os, platform, resource, subprocess, sys, tempfile
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 from torch import Tensor
-from .config import UserError
+from .config import UserError, choose
 
 # %% ../nbs/00_records.ipynb #af0c5277
 PROJECT = Path(__file__).resolve().parents[1] if '__file__' in globals() else Path.cwd().parent   # the checkout that holds nbs/ and experiments/
@@ -41,7 +41,10 @@ def write_atomic(
         os.replace(f.name, path)
     except OSError as e: raise UserError(f"{path} cannot be written ({e.strerror}); free some space, or choose another place.") from None
 
-def write_json(path:Path, record:dict)->None:
+def write_json(
+    path:Path,      # the file to make or replace
+    record:dict,    # of what JSON has, numbers finite
+)->None:
     "A record as indented JSON; a NaN is refused, since JSON has none."
     write_atomic(path, (json.dumps(record, indent=1, allow_nan=False) + '\n').encode())
 
@@ -49,8 +52,10 @@ def read_json(
     path:Path,    # a file of `write_json`
 )->dict:
     "A record, or one sentence."
-    try: return json.loads(Path(path).read_text())
+    try: record = json.loads(Path(path).read_text())
     except (OSError, ValueError) as e: raise UserError(f"{path} cannot be read as a record ({e}); remove it to run again.") from None
+    if not isinstance(record, dict): raise UserError(f"{path} cannot be read as a record (it holds {record!r:.50}); remove it to run again.")
+    return record
 
 def finished_record(
     path:Path,     # of the record
@@ -95,7 +100,13 @@ def link_or_copy(
     beside.unlink(missing_ok=True)      # still there where both were links to one file already: renaming does nothing then
 
 # %% ../nbs/00_records.ipynb #eed5056c
-def setting_folder(dataset:str, category:str, backbone:str, budget:str, device:str='cpu')->str:
+def setting_folder(
+    dataset:str,         # as records call it
+    category:str,        # of it
+    backbone:str,        # a key of `BACKBONES`
+    budget:str,          # resolved
+    device:str='cpu',    # 'cpu' or 'cuda'
+)->str:
     "What the folder of comparable records is called."
     return f'{dataset}-{category}-{backbone}-{budget}' + ('' if device == 'cpu' else f'-{device}')
 
@@ -167,6 +178,13 @@ def environment(
     packages = ('torch', 'torchvision', 'timm', 'numpy', 'scipy', 'pillow')
     return dict(device=device, device_name=torch.cuda.get_device_name() if device == 'cuda' else _processor(), threads=torch.get_num_threads(),
                 versions={'python': platform.python_version(), 'mudenet': version('mudenet'), **{p: version(p) for p in packages}}, revision=git_revision())
+
+def resolve_device(
+    device:str,    # 'cpu', 'cuda', or 'auto': CUDA where it is
+)->str:            # 'cpu' or 'cuda', there or not
+    "Which device is meant."
+    choose('Device', device, ['auto', 'cpu', 'cuda'])
+    return ('cuda' if torch.cuda.is_available() else 'cpu') if device == 'auto' else device
 
 def peak_memory(
     device:str,    # 'cpu' or 'cuda'

@@ -42,4 +42,6 @@ class Scorer:
         "Score a batch; an image is anomalous when its score exceeds `threshold`."
         if images.dtype != np.uint8 or images.shape[1:] != (3, self.size, self.size):
             raise UserError(f"Images are {images.dtype} of shape {images.shape}; this file takes uint8 of shape (B, 3, {self.size}, {self.size}).")
-        return tuple(self.session.run(['maps', 'scores'], {'images': images}))
+        return self._run(images)
+
+    def _run(self, images:np.ndarray)->tuple: return tuple(self.session.run(['maps', 'scores'], {'images': images}))

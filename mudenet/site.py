@@ -53,7 +53,8 @@ def check_pages(
         for target in page.targets:
             url = urlsplit(target)
             if url.scheme or url.netloc: continue
-            to = (site/url.path.lstrip('/') if url.path.startswith('/') else site/Path(name).parent/unquote(url.path)).resolve() if url.path else site/name
+            path = unquote(url.path)
+            to = (site/path.lstrip('/') if path.startswith('/') else site/Path(name).parent/path).resolve() if path else site/name
             if to.is_dir(): to = to/'index.html'
             if not to.exists(): found.append(f'{name}: {target} leads nowhere.')
             elif url.fragment and '=' not in url.fragment and to.suffix == '.html' and unquote(url.fragment) not in pages[to.relative_to(site.resolve()).as_posix()].ids: found.append(f'{name}: {target} leads to no place on that page.')

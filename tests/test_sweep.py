@@ -1,5 +1,5 @@
 "A study through Snakemake: killed and resumed, with a run that fails, on a real one-node Slurm; and what its command line prints."
-import contextlib, json, os, shutil, signal, socket, subprocess, sys, time
+import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, time
 import pytest
 from conftest import ROOT
 from mudenet.records import read_json
@@ -9,10 +9,10 @@ from mudenet.sweep import study_jobs
 EXPERIMENTS = 'baseline,exp1,exp2'
 
 
-def command(runs, *args, profile='local'):
+def command(runs, *args, profile='local', budget='smoke', device='auto'):
     "As `make study` types it."
     return [*map(str, [sys.executable, '-m', 'snakemake', '-s', ROOT/'experiments'/'Snakefile', '--workflow-profile', ROOT/'experiments'/'profiles'/profile,
-                       *args, '--config', 'budget=smoke', f'experiments={EXPERIMENTS}', 'seeds=42', 'data=', f'runs_dir={runs}'])]
+                       *args, '--config', f'budget={budget}', f'device={device}', f'experiments={EXPERIMENTS}', 'seeds=42', 'data=', f'runs_dir={runs}'])]
 
 
 def sweep(runs, *args, env=None, **kwargs):
@@ -65,6 +65,19 @@ def test_a_wrong_study_stops_before_any_run(runs):
     done = subprocess.run(command(runs) + ['experiments=exp99'], cwd=runs.parent, capture_output=True, text=True)
     assert done.returncode == 1 and "exp99" in done.stderr and not (runs/'exp99').exists()
     assert 'Traceback' not in done.stderr
+
+
+def test_the_node_that_submits_needs_no_gpu(runs):
+    done = sweep(runs, '-n', profile='slurm', budget='screening', device='cuda')
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and len(re.findall(r'output: \S+-screening-cuda/seed42/record.json', said)) == 3, said
+    assert said.count('gpu=1') == 4
+
+
+@pytest.mark.parametrize('given', [dict(budget='smoke'), dict(budget='auto', device='cpu')])
+def test_a_cluster_wants_budget_and_device_named(given, runs):
+    done = sweep(runs, '-n', profile='slurm', **given)
+    assert done.returncode == 1 and 'Give BUDGET and DEVICE' in done.stdout + done.stderr
 
 
 def test_a_dry_run_lists_the_jobs_and_does_nothing(runs):
@@ -143,7 +156,7 @@ def slurm(tmp_path):
 
 def test_the_study_runs_on_slurm(runs, slurm):
     env, finished = slurm
-    done = sweep(runs, '--slurm-status-command', 'squeue', '--slurm-init-seconds-before-status-checks', '5', profile='slurm', env=env)
+    done = sweep(runs, '--slurm-status-command', 'squeue', '--slurm-init-seconds-before-status-checks', '5', profile='slurm', device='cpu', env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(records(runs)) == 3
     assert finished.read_text().count('JobState=COMPLETED') == 4                                # a teacher and three runs, each a job of the cluster
@@ -151,7 +164,7 @@ def test_the_study_runs_on_slurm(runs, slurm):
 
 @pytest.mark.parametrize('args, says', [
     (['list'], 'screening-baseline'), (['show', 'e5.4'], 'schedule: cosine'), (['reuse'], 'maps metrics'), (['plan', '--budget', 'screening'], 'epochs instead of'),
-    (['table'], ''), (['audit'], 'its base figures are not those of screening-baseline')])
+    (['table'], 'verdict'), (['audit'], 'its base figures are not those of screening-baseline')])
 def test_the_command_line_in_text_and_json(args, says, capsys):
     assert main(args) == 0 and says in capsys.readouterr().out
     assert main([*args, '--json']) == 0
