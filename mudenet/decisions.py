@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'COMPARATOR', 'OURS', 'HEADLINE', 'JUDGEMENTS', 'Setting', 'setting', 'setting_of', 'load_results',
-           'paired_interval', 'verdict', 'judge', 'seeds_needed', 'compare']
+           'paired_interval', 'paired', 'verdict', 'percent', 'points', 'interval_text', 'gain_text', 'judge',
+           'seeds_needed', 'compare']
 
 # %% ../nbs/10_decisions.ipynb #026cad19
 from dataclasses import dataclass, fields
@@ -60,6 +61,14 @@ def paired_interval(
     half = float(stats.t.ppf(.975, n-1)*np.std(differences, ddof=1)/np.sqrt(n))
     return mean, mean - half, mean + half
 
+def paired(
+    own:list[float],      # a metric, one value a seed
+    parent:list[float],   # the parent's, of the same seeds in the same order
+)->dict:                  # JSON-able: both, the own mean, the mean difference and its interval, None for one seed
+    "A metric of a comparison."
+    mean, low, high = paired_interval(np.subtract(own, parent).tolist())
+    return dict(values=own, parent=parent, mean=float(np.mean(own)), difference=mean, interval=[low, high] if len(own) > 1 else None)
+
 def verdict(
     mean:float,     # mean paired difference of the metric that decides
     seeds:int,      # how many
@@ -68,6 +77,37 @@ def verdict(
     "The declared rule."
     if seeds < 3: return 'not enough runs'
     return 'kept' if mean >= gain else 'rejected' if mean <= -gain else 'neutral'
+
+# %% ../nbs/10_decisions.ipynb #c7025e6a
+def percent(
+    x:float,           # a fraction
+)->str:
+    "A figure in percent."
+    return f'{100*x:.1f}'
+
+def points(
+    x:float,           # a difference of fractions
+    decimals:int=1,
+)->str:
+    "A difference in percentage points."
+    text = f'{100*x:+.{decimals}f}'
+    return text.replace('-', '−') if float(text) else text[1:]
+
+def interval_text(
+    interval,          # two ends, or None
+)->str:
+    "A 95 % interval in points."
+    if interval is None: return '—'
+    at = lambda decimals: [points(x, decimals) for x in interval]
+    hidden = interval[0]*interval[1] > 0 and '0.0' in at(1)
+    return f"[{', '.join(at(2 if hidden else 1))}]"
+
+def gain_text(
+    difference:float,  # of fractions
+    interval,          # its ends, or None for one seed
+)->str:
+    "A difference and its interval."
+    return f"{points(difference)} {interval_text(interval) if interval else '(1 seed)'}"
 
 # %% ../nbs/10_decisions.ipynb #41b959be
 JUDGEMENTS = ('held', 'contradicted', 'not that large', 'no room', 'open')
@@ -112,9 +152,7 @@ def compare(
             if not seeds: continue
             row = dict(experiment=id, parent=parent, **vars(where), config_hash=hash, parent_hash=parent_hash, seeds=seeds, metrics={})
             for m in [m for m in METRICS if all(m in r[s]['metrics'] for r in (own, base) for s in seeds)]:
-                a, b = ([r[s]['metrics'][m] for s in seeds] for r in (own, base))
-                mean, low, high = paired_interval([x - y for x, y in zip(a, b)])
-                row['metrics'][m] = dict(values=a, parent=b, mean=float(np.mean(a)), difference=mean, interval=[low, high] if len(seeds) > 1 else None)
+                row['metrics'][m] = paired(*([r[s]['metrics'][m] for s in seeds] for r in (own, base)))
             rule = experiment.decision
             decided = row['metrics'].get(rule['metric']) if rule else None
             row['verdict'] = 'the same' if hash == parent_hash else verdict(decided['difference'], len(seeds), rule['gain']) if decided else 'not measured' if rule else 'no rule'

@@ -14,7 +14,7 @@ from .config import BUDGETS, Config, UserError, apply_delta, choose
 from .records import PROJECT
 
 # %% ../nbs/10_experiments.ipynb #b1c69169
-METRICS = ('image_auroc', 'pixel_auroc', 'aupro')
+METRICS = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO')     # what counts, and how it is called
 EFFECTS = ('rises', 'falls', 'stays')
 STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'unstated', 'pending', 'deprioritized', 'candidate')
 

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 from .data import Dataset
+from .experiments import METRICS
 
 # %% ../nbs/12_figures.ipynb #96a6e93d
 sns.set_theme(context='notebook', style='whitegrid', palette='colorblind', rc={'figure.dpi': 80, 'axes.titlesize': 'medium'})
@@ -49,7 +50,7 @@ def metrics_table(
     record:dict,     # as in record.json
 )->pd.DataFrame:     # one column, in percent
     "The record's figures of merit."
-    names = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO', spro='sPRO', aupro_300='PRO (300 thresholds)', aupro_1000='PRO (1000 thresholds)',
+    names = METRICS | dict(spro='sPRO', aupro_300='PRO (300 thresholds)', aupro_1000='PRO (1000 thresholds)',
                  image_average_precision='image average precision', image_f1_max='image F1-max', pixel_average_precision='pixel average precision', pixel_f1_max='pixel F1-max', aupimo='AUPIMO')
     m = record['metrics']
     said = {k: f'{100*m[k]:.1f}' for k in names if k in m} | {k: f'not measured: {why}' for k, why in m.get('absent', {}).items()}

@@ -10,12 +10,12 @@ __all__ = ['HALVES', 'COSTS', 'claims', 'halves', 'published_gains', 'together',
 from dataclasses import replace
 import numpy as np
 from scipy import stats
-from .audit import NAMES
 from .config import Config, apply_delta
-from .decisions import COMPARATOR, JUDGEMENTS, OURS, Setting, compare, judge, paired_interval, seeds_needed, setting_of
+from .decisions import COMPARATOR, JUDGEMENTS, OURS, Setting, compare, gain_text, interval_text, judge, paired_interval, percent, points, seeds_needed, setting_of
+from .experiments import METRICS
 from .library import table
 from .networks import make_network
-from .pages import UP, Log, interval_text, judged, mean_text, page_link, percent, plot_figure, points, reported_row, setting_text
+from .pages import UP, Log, judged, mean_text, page_link, plot_figure, reported_row, setting_text
 from .plots import figure_svg, pro_thresholds
 from .train import PARTS
 
@@ -30,12 +30,6 @@ def _seeds_text(
     low, high = np.sqrt((n - 1)/stats.chi2.ppf([.975, .025], n - 1))
     needed = [str(seeds_needed(effect, k*np.std(differences, ddof=1)) or 'over 1000') for k in (1, low, high)]
     return needed[0] if len(set(needed)) == 1 else f'{needed[0]} ({needed[1]} to {needed[2]})'
-
-def _gain_text(
-    c:dict,     # a metric of a row of `compare`
-)->str:
-    "A difference and its interval."
-    return f"{points(c['difference'])} {interval_text(c['interval']) if c['interval'] else '(1 seed)'}"
 
 def _published(log:Log, id:str, metric:str)->float|None:
     "The difference that the published log gives for a change: by its figures, or as it restates them."
@@ -64,7 +58,7 @@ def claims(
                 found = judge(claim, c['interval'], margin, effect, float(np.mean(c['parent'])))
                 needed = '—' if claim == 'stays' or found == 'no room' else _seeds_text(effect, np.subtract(c['values'], c['parent']))
                 said = claim if claim != 'stays' else f'stays within {100*margin:g}'
-                by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), NAMES[m], said, '—' if effect is None else points(effect), points(c['difference']), interval_text(c['interval']), found, needed])
+                by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), METRICS[m], said, '—' if effect is None else points(effect), points(c['difference']), interval_text(c['interval']), found, needed])
     parts, columns = [], ['experiment', 'metric', 'published', 'reported', 'ours', '95 % interval', 'conclusion', 'seeds needed']
     for s, rows in by_setting.items():
         found = {k: {} for k in JUDGEMENTS}
@@ -87,16 +81,16 @@ def halves(
         for s in [s for s in rows[whole] if all(s in rows[id] for id in pair)]:
             of = {id: rows[id][s] for id in rows}
             seeds = sorted(set.intersection(*(set(r['seeds']) for r in of.values())))
-            names = [m for m in NAMES if all(m in r['metrics'] for r in of.values())]
+            names = [m for m in METRICS if all(m in r['metrics'] for r in of.values())]
             if not seeds: continue
             gains = lambda id, m: np.array([v - p for k, v, p in zip(of[id]['seeds'], of[id]['metrics'][m]['values'], of[id]['metrics'][m]['parent']) if k in seeds])
             def cell(differences):
                 mean, low, high = paired_interval(list(differences))
-                return points(mean) + (f' {interval_text((low, high))}' if len(seeds) > 1 else '')
+                return gain_text(mean, (low, high) if len(seeds) > 1 else None)
             lines = [[page_link(id, UP), log.experiments[id].title, *(cell(gains(id, m)) for m in names)] for id in (*pair, whole)]
             for id, other in (pair, pair[::-1]): lines.append(['', f'{whole} after {other}: what {id} adds then', *(cell(gains(whole, m) - gains(other, m)) for m in names)])
             lines.append(['', 'both, beyond the sum of the halves', *(cell(gains(whole, m) - sum(gains(id, m) for id in pair)) for m in names)])
-            parts.append(f"### {whole} on {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}; differences to {page_link(log.experiments[whole].parent, UP)} on the seeds {', '.join(map(str, seeds))}.\n\n" + table(['experiment', 'change', *(NAMES[m] for m in names)], lines))
+            parts.append(f"### {whole} on {s.dataset} {s.category}, {s.budget}\n\n{setting_text(s)}; differences to {page_link(log.experiments[whole].parent, UP)} on the seeds {', '.join(map(str, seeds))}.\n\n" + table(['experiment', 'change', *(METRICS[m] for m in names)], lines))
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #51f3846a
@@ -110,11 +104,11 @@ def published_gains(
         if not reported or len(reported['seeds']) < 3: continue
         ours = {setting_of(row): row['metrics'] for row in compare(e, log.loaded)}
         for s in ours: settings.setdefault(s)
-        rows += [(id, m, reported['metrics'][m], ours) for m in NAMES]
+        rows += [(id, m, reported['metrics'][m], ours) for m in METRICS]
     def line(id, m, c, ours):
         said = stated.get(id, {}).get(m)
-        mine = [_gain_text(ours[s][m]) if m in ours.get(s, {}) else 'not run' for s in settings]
-        return [page_link(id, UP), NAMES[m], '—' if said is None else points(said/100), points(c['difference']), interval_text(c['interval']), _seeds_text(c['difference'], np.subtract(c['values'], c['parent'])), *mine]
+        mine = [gain_text(ours[s][m]['difference'], ours[s][m]['interval']) if m in ours.get(s, {}) else 'not run' for s in settings]
+        return [page_link(id, UP), METRICS[m], '—' if said is None else points(said/100), points(c['difference']), interval_text(c['interval']), _seeds_text(c['difference'], np.subtract(c['values'], c['parent'])), *mine]
     columns = ['experiment', 'metric', 'stated', 'by its seeds', '95 % interval', 'seeds needed', *(f'ours, {s.dataset} {s.category}, {s.budget}' for s in settings)]
     return table(columns, [line(*r) for r in rows])
 
@@ -128,9 +122,9 @@ def together(
         for first in ('baseline', 'screening-baseline'):
             e = replace(log.experiments[id], parent=first)
             for row in compare(e, log.loaded):
-                gains = [_gain_text(row['metrics'][m]) if m in row['metrics'] else '—' for m in NAMES]
+                gains = [gain_text(row['metrics'][m]['difference'], row['metrics'][m]['interval']) if m in row['metrics'] else '—' for m in METRICS]
                 by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(first, UP), ', '.join(map(str, row['seeds'])), *gains])
-    parts = [f"{setting_text(s)}:\n\n" + table(['configuration', 'against', 'seeds', *NAMES.values()], rows) for s, rows in by_setting.items()]
+    parts = [f"{setting_text(s)}:\n\n" + table(['configuration', 'against', 'seeds', *METRICS.values()], rows) for s, rows in by_setting.items()]
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #fb9f01e5
@@ -158,14 +152,14 @@ def seed_noise(
     parents, groups = {e.parent for e in log.experiments.values()}, {}
     def add(where, id, seeds, values):
         half = stats.t.ppf(.975, len(seeds) - 1)/np.sqrt(len(seeds))
-        deviations = [np.std(values[m], ddof=1) for m in NAMES]
+        deviations = [np.std(values[m], ddof=1) for m in METRICS]
         groups.setdefault(where, []).append([page_link(id, UP), len(seeds), *(f'{100*sd:.1f} (±\u00a0{100*half*sd:.1f})' for sd in deviations)])
     for id, e in log.experiments.items():
-        if id in parents and len(e.reported.get('seeds', [])) > 2: add('Reported, MVTec AD cable', id, e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in NAMES})
+        if id in parents and len(e.reported.get('seeds', [])) > 2: add('Reported, MVTec AD cable', id, e.reported['seeds'], {m: np.array(e.reported[m])/100 for m in METRICS})
     for (s, id, _), records in log.loaded.items():
-        if id not in parents or len(records) < 3 or not all(m in r['metrics'] for r in records.values() for m in NAMES): continue
-        add(f'Measured, {setting_text(s)}', id, records, {m: [r['metrics'][m] for r in records.values()] for m in NAMES})
-    return '\n'.join(f"{where}:\n\n{table(['experiment', 'seeds', *NAMES.values()], rows)}" for where, rows in groups.items())
+        if id not in parents or len(records) < 3 or not all(m in r['metrics'] for r in records.values() for m in METRICS): continue
+        add(f'Measured, {setting_text(s)}', id, records, {m: [r['metrics'][m] for r in records.values()] for m in METRICS})
+    return '\n'.join(f"{where}:\n\n{table(['experiment', 'seeds', *METRICS.values()], rows)}" for where, rows in groups.items())
 
 # %% ../nbs/15_findings.ipynb #c4c7a0fb
 def _costs(record:dict)->list[float]:
@@ -184,7 +178,7 @@ def _beside(
 )->str:
     "A sentence that says where one of ours wins and where it loses."
     seeds = sorted(set(ours) & set(bank))
-    figures = lambda r: {NAMES[m]: r['metrics'][m] for m in NAMES} | r['metrics']['per_type']
+    figures = lambda r: {METRICS[m]: r['metrics'][m] for m in METRICS} | r['metrics']['per_type']
     wins, loses = [], []
     for k in figures(ours[seeds[0]]) if seeds else []:
         mean, low, high = paired_interval([figures(ours[seed])[k] - figures(bank[seed])[k] for seed in seeds])
@@ -211,8 +205,8 @@ def comparator(
             if id != COMPARATOR: said.append(_beside(name, found[id], bank))
             threads = ', '.join(sorted({str(r['environment']['threads']) for r in records}))
             by_type = [percent(np.mean([r['metrics']['per_type'][k] for r in records])) for k in kinds]
-            rows.append([name, ', '.join(map(str, found[id])), *(mean_text(records, m) for m in NAMES), *(f'{x:{how}}' for x, how in zip(costs, COSTS.values())), 'yes' if backbone else 'no', threads, *by_type])
-        columns = ['method', 'seeds', *NAMES.values(), *COSTS, 'scores with the backbone', 'threads', *kinds]
+            rows.append([name, ', '.join(map(str, found[id])), *(mean_text(records, m) for m in METRICS), *(f'{x:{how}}' for x, how in zip(costs, COSTS.values())), 'yes' if backbone else 'no', threads, *by_type])
+        columns = ['method', 'seeds', *METRICS.values(), *COSTS, 'scores with the backbone', 'threads', *kinds]
         parts.append(_section(s, table(columns, rows), f"{' '.join(said)} At the right, image AUROC by defect type."))
     return '\n'.join(parts) or 'not run\n'
 
@@ -229,10 +223,10 @@ def branches_table(
         kinds, branches, seeds = sorted(some['per_type']), some['by_branch'], ', '.join(map(str, measured))
         def row(name, level, figures):
             each = [{'metrics': figures(r['metrics'])} for r in measured.values()]
-            return [page_link(id, UP), seeds, name, level, *(mean_text(each, m) for m in NAMES), *(percent(np.mean([e['metrics']['per_type'][k] for e in each])) for k in kinds)]
+            return [page_link(id, UP), seeds, name, level, *(mean_text(each, m) for m in METRICS), *(percent(np.mean([e['metrics']['per_type'][k] for e in each])) for k in kinds)]
         rows = [row(b, level + 1, lambda m: m['by_branch'][b][level]) for b in branches for level in range(len(branches[b]))]
         by_setting.setdefault(s, (kinds, []))[1].extend([*rows, row('fused', '', lambda m: m)])
-    parts = [_section(s, table(['experiment', 'seeds', 'branch', 'level', *NAMES.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
+    parts = [_section(s, table(['experiment', 'seeds', 'branch', 'level', *METRICS.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
     return '\n'.join(parts) or 'not run\n'
 
 # %% ../nbs/15_findings.ipynb #d029955d
@@ -248,7 +242,7 @@ def differences_table(
             c, seeds = row['metrics'][m], reported and len(reported['seeds'])
             each = ', '.join(f'{seed}: {points(a - b)}' for seed, a, b in zip(row['seeds'], c['values'], c['parent']))
             published = f"{points(reported['metrics'][m]['difference'])} ({seeds} seed{'s'*(seeds > 1)})" if reported else 'none'
-            by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), NAMES[m], each, points(c['difference']), interval_text(c['interval']), judged(e, row), published])
+            by_setting.setdefault(setting_of(row), []).append([page_link(id, UP), page_link(row['parent'], UP), METRICS[m], each, points(c['difference']), interval_text(c['interval']), judged(e, row), published])
     columns = ['experiment', 'parent', 'metric', 'difference by seed', 'mean', '95 % interval', 'verdict', 'reported']
     parts = [_section(s, table(columns, rows)) for s, rows in by_setting.items()]
     missing = [id for id in log.experiments if not any(k[1] == id for k in log.loaded)]

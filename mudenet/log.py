@@ -12,15 +12,16 @@ from html import escape
 from pathlib import Path
 import matplotlib.pyplot as plt, yaml
 from safetensors.torch import load_file
-from .audit import KINDS, NAMES, audit_log, audit_pages, audit_records, recompute
+from .audit import KINDS, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
 from .benchmarks import GENERATED
 from .config import BUDGETS, Config, UserError, apply_delta
-from .decisions import OURS, Setting, compare, setting_of
+from .decisions import OURS, Setting, compare, points, setting_of
+from .experiments import METRICS
 from .findings import branches_table, claims, comparator, differences_table, halves, published_gains, seed_noise, thresholds, together
 from .images import thumbnail
 from .library import fenced, library_pages, page, table
-from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, points, prose, read_log, reported_row, setting_text, status_text
+from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, prose, read_log, reported_row, setting_text, status_text
 from .plots import show_changes
 from .records import PROJECT, finished_record, folder_of, project_path, run_folder, write_atomic
 
@@ -40,7 +41,7 @@ def listing_page(
     "All experiments, sortable and filterable."
     where, names = main_setting(log), dict(step='#', when='date', title='experiment', description='change', reported='reported', ours='ours', verdict='verdict', outcome='log')
     listing = dict(id='experiments', contents='*.qmd', type='table', sort='step', fields=list(names), categories=True, **{'field-display-names': names, 'sort-ui': True, 'filter-ui': True, 'page-size': 100, 'table-hover': True})
-    text = f"""Every experiment in the order of the published log, then those of our own. The differences are to the parent, in points, for {', '.join(NAMES.values())}.
+    text = f"""Every experiment in the order of the published log, then those of our own. The differences are to the parent, in points, for {', '.join(METRICS.values())}.
 "Reported" are the published figures on MVTec AD's cable. "Ours" are means over our seeds on {setting_text(where) if where else 'nothing yet: not run'}; an experiment's page has the others.
 A verdict is what the rule that was declared beforehand makes of our figures; what the published log made of its own stands under "log".
 
@@ -54,15 +55,15 @@ def headline(
 )->str:
     "The paper, the earlier implementation, and ours."
     paper, rows = log.reported['paper'], []
-    rows.append(['paper', *(f'{paper[m]:.1f}' for m in NAMES), 'reported', 'MVTec AD cable', '500 epochs', '3 runs', 'not stated'])
+    rows.append(['paper', *(f'{paper[m]:.1f}' for m in METRICS), 'reported', 'MVTec AD cable', '500 epochs', '3 runs', 'not stated'])
     for id in ('baseline', 'screening-baseline', 'e5.4', 'exp14'):
         e = log.experiments[id]
-        rows.append([f'earlier, {page_link(id, UP)}', *(mean_text([{'metrics': {m: v/100}} for v in e.reported[m]], m) for m in NAMES), 'reported', 'MVTec AD cable', f'`{e.protocol}`', ', '.join(map(str, e.reported['seeds'])), 'not stated'])
+        rows.append([f'earlier, {page_link(id, UP)}', *(mean_text([{'metrics': {m: v/100}} for v in e.reported[m]], m) for m in METRICS), 'reported', 'MVTec AD cable', f'`{e.protocol}`', ', '.join(map(str, e.reported['seeds'])), 'not stated'])
     for id in OURS:
         groups = [(s, records) for (s, experiment, _), records in log.loaded.items() if experiment == id]
-        for s, records in groups: rows.append([f'ours, {page_link(id, UP)}', *(mean_text(records.values(), m) for m in NAMES), '**measured**', f'{s.dataset} {s.category}', f'`{s.budget}`, {s.backbone}', ', '.join(map(str, records)), s.device])
-        if not groups: rows.append([f'ours, {page_link(id, UP)}', *['not run']*len(NAMES), '', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', ''])
-    return table(['who', *NAMES.values(), 'how', 'data', 'budget', 'seeds', 'device'], rows)
+        for s, records in groups: rows.append([f'ours, {page_link(id, UP)}', *(mean_text(records.values(), m) for m in METRICS), '**measured**', f'{s.dataset} {s.category}', f'`{s.budget}`, {s.backbone}', ', '.join(map(str, records)), s.device])
+        if not groups: rows.append([f'ours, {page_link(id, UP)}', *['not run']*len(METRICS), '', 'MVTec AD cable', f'`{log.experiments[id].protocol}`', '', ''])
+    return table(['who', *METRICS.values(), 'how', 'data', 'budget', 'seeds', 'device'], rows)
 
 # %% ../nbs/15_log.ipynb #cce0d97f
 _STATES = {'kept': 'Kept', 'reference': 'References', 'neutral': 'Neutral', 'rejected': 'Rejected', 'unstated': 'Without a conclusion', 'pending': 'Pending', 'deprioritized': 'Set aside'}
@@ -88,22 +89,22 @@ def roadmap(
             rows.append([page_link(id, UP), log.experiments[id].title, why, differences(reported_row(log, id)) or '—', verdict if verdict == figures else f'{verdict} ({figures})'])
         if rows: parts.append(f"## {title}\n\n" + table(['experiment', 'change', 'why', 'reported', 'ours'], rows))
     ran = {k[1] for k in log.loaded} & set(log.experiments)
-    return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {', '.join(NAMES.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
+    return f"{len(ran)} of {len(log.experiments)} experiments have records. Differences are to the parent, in points, for {', '.join(METRICS.values())}; ours are measured on {setting_text(where) if where else 'nothing yet'}.\n\n" + '\n'.join(parts)
 
 # %% ../nbs/15_log.ipynb #782c590b
 def _stated(log:Log, t:dict)->list[list]:
     "Each figure that a table of the published log states, beside what its figures by seed give."
-    return [[page_link(t['experiment'], UP), KINDS[r['kind']], NAMES[r['metric']], f"{r['stated']:g}".replace('-', '−'), f"{r['computed']:.2f}".replace('-', '−'), 'yes' if r['agrees'] else '**no**'] for r in recompute(t, log.reported)]
+    return [[page_link(t['experiment'], UP), KINDS[r['kind']], METRICS[r['metric']], f"{r['stated']:g}".replace('-', '−'), f"{r['computed']:.2f}".replace('-', '−'), 'yes' if r['agrees'] else '**no**'] for r in recompute(t, log.reported)]
 
 def _bases(log:Log, t:dict)->str:
     "The base column of a table, beside the figures of the experiment that it names and of the one that it matches."
-    apart = lambda e: max(abs(a - b) for m in NAMES for a, b in zip(t['base'][m], _by_seed(e, m, t['seeds'])))
+    apart = lambda e: max(abs(a - b) for m in METRICS for a, b in zip(t['base'][m], _by_seed(e, m, t['seeds'])))
     others = [e for e in log.experiments.values() if set(t['seeds']) <= set(e.reported.get('seeds', [])) and e.id != t['experiment']]
     near = min(others, key=apart, default=None)
     named = log.experiments[t['base_is']]
     if near is None or apart(named) <= .101: return ''
     rows = []
-    for m, name in NAMES.items():
+    for m, name in METRICS.items():
         for k, seed in enumerate(t['seeds']):
             own, base, true, like = t['figures'][m][k], t['base'][m][k], _by_seed(named, m, [seed])[0], _by_seed(near, m, [seed])[0]
             rows.append([name, seed, f'{own:.1f}', f'{base:.1f}', f'{true:.1f}', f'{like:.1f}', points((own - base)/100), points((own - true)/100)])

@@ -12,8 +12,8 @@ from html import escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from torch import Tensor
-from .audit import NAMES
 from .data import Dataset
+from .experiments import METRICS
 import mudenet.figures   # sets the theme
 
 # %% ../nbs/14_plots.ipynb #27d06710
@@ -38,9 +38,9 @@ def seed_strips(
     row:dict,         # 'experiment', 'parent', 'seeds' and 'metrics', as `compare` gives them
 )->Figure:
     "Each metric by seed, the parent's beside the experiment's, and the paired differences below."
-    fig, axes = _grid(2, len(NAMES), 4.8, height_ratios=(3, 1.5), hspace=.42, bottom=.19)
+    fig, axes = _grid(2, len(METRICS), 4.8, height_ratios=(3, 1.5), hspace=.42, bottom=.19)
     styles = _seed_style(len(row['seeds']))
-    for k, (m, name) in enumerate(NAMES.items()):
+    for k, (m, name) in enumerate(METRICS.items()):
         c, (top, low) = row['metrics'].get(m), axes[:,k]
         if c is None: top.set_axis_off(); low.set_axis_off(); continue          # it could not be measured on these images
         for seed, style, own, base in zip(row['seeds'], styles, c['values'], c['parent']):

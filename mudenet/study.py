@@ -19,7 +19,7 @@ from .command import command_line, option, text_table
 from .config import BUDGETS, Config, UserError, apply_delta, check_seed, choose, resolve_budget, typed
 from .data import Dataset, load_dataset
 from .distill import TrainingFailed, feature_target
-from .decisions import COMPARATOR, HEADLINE, RESULTS, compare, load_results
+from .decisions import COMPARATOR, HEADLINE, RESULTS, compare, gain_text, load_results, percent
 from .experiments import METRICS, ancestry, config_of, load_experiments
 from .audit import audit_log, audit_pages, audit_records, load_reported
 from .images import thumbnail
@@ -238,11 +238,6 @@ def write_readme(
     write_atomic(path, text.encode())
 
 # %% ../nbs/11_study.ipynb #2757a7f4
-def _points(c:dict)->str:
-    "A metric's mean and its difference to the parent, in percent and points."
-    interval = '' if c['interval'] is None else f" [{100*c['interval'][0]:+.1f}, {100*c['interval'][1]:+.1f}]"
-    return f"{100*c['mean']:.1f} {100*c['difference']:+.1f}{interval}"
-
 def _list(a)->tuple:
     log = load_experiments()
     rows = [dict(id=e.id, parent=e.parent or '', status=e.status, protocol=e.protocol, title=e.title) for e in log.values()]
@@ -275,7 +270,7 @@ def _plan(a)->tuple:
 def _table(a)->tuple:
     loaded = load_results()
     rows = [r for e in load_experiments().values() if e.parent for r in compare(e, loaded)]
-    text = [dict(experiment=r['experiment'], parent=r['parent'], data=f"{r['dataset']} {r['category']}", budget=r['budget'], seeds=len(r['seeds']), verdict=r['verdict'], **{m: _points(r['metrics'][m]) if m in r['metrics'] else '–' for m in METRICS}) for r in rows]
+    text = [dict(experiment=r['experiment'], parent=r['parent'], data=f"{r['dataset']} {r['category']}", budget=r['budget'], seeds=len(r['seeds']), verdict=r['verdict'], **{m: f"{percent(c['mean'])} {gain_text(c['difference'], c['interval'])}" if (c := r['metrics'].get(m)) else '–' for m in METRICS}) for r in rows]
     note = 'Percent; difference to the parent on the same seeds, with its 95 % interval (t over the seeds; three are few).'
     return rows, (text_table(text, ['experiment', 'parent', 'data', 'budget', 'seeds', *METRICS, 'verdict']) + '\n' + note) if rows else 'No experiment and its parent have records on the same seed yet.'
 

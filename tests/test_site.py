@@ -3,7 +3,7 @@ import functools, http.server, os, shutil, subprocess, sys, threading
 from pathlib import Path
 import pytest, yaml
 from conftest import ROOT
-from mudenet.audit import NAMES
+from mudenet.experiments import METRICS
 from mudenet.log import write_log
 from mudenet.records import read_json, write_json
 from mudenet.site import check_pages, render
@@ -63,7 +63,7 @@ def planted(tmp_path_factory):
     where = folder/'experiments'/'results'/'planted-cable-efficientnet_lite0-cpu'
     for k, seed in enumerate((42, 123, 7)):
         for id, figure in (('e5.5', .61171), ('e5.4', .63391), ('e5.8', .65381), ('phase-b', .58161)):
-            r = source | dict(experiment=id, seed=seed, config_hash=id, dataset=source['dataset'] | dict(name='planted'), metrics=source['metrics'] | {m: figure + .001*k for m in NAMES})
+            r = source | dict(experiment=id, seed=seed, config_hash=id, dataset=source['dataset'] | dict(name='planted'), metrics=source['metrics'] | {m: figure + .001*k for m in METRICS})
             write_json(where/f'{id}-seed{seed}.json', r)
     return folder
 
