@@ -132,7 +132,7 @@ def _known_figures(
     own, known = {m: dict(zip(e.reported.get('seeds', []), e.reported.get(m, []))) for m in METRICS}, list(reported['paper'].values())
     known += [r[k] for r in reported['restated'] for k in ('before', 'after')]
     known += [v for t in reported['tables'] if t['experiment'] == e.id for values in t['stated'].values() for v in values.values()]
-    known += [v for x in (e, *others) for group in config_of(x.id, x.protocol, log).to_dict().values() for v in group.values() if isinstance(v, (int, float))] + [100*e.decision.get('gain', 0)]
+    known += [v for group in config_of(e.id, e.protocol, log).to_dict().values() for v in group.values() if isinstance(v, (int, float))] + [100*e.decision.get('gain', 0)]
     for m, figures in own.items():
         if not figures: continue
         values = list(figures.values())
@@ -142,7 +142,7 @@ def _known_figures(
             differences = [figures[s] - base[s] for s in figures if s in base]
             known += [*base.values(), *differences] + ([np.mean(differences)] if differences else [])
     for row in compare(e, loaded):
-        for c in row['metrics'].values(): known += [100*v for v in (*c['values'], *c['parent'], c['mean'], c['difference'], *(c['interval'] or []))]
+        for c in row['metrics'].values(): known += [100*v for v in (c['mean'], c['difference'], *(c['interval'] or []))]
     return known
 
 def audit_pages(
