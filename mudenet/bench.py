@@ -26,7 +26,7 @@ from .networks import count_macs, make_network
 from .pro import aupro, region_weights
 from .records import PROJECT, environment, peak_memory, write_json
 from .spro import spro
-from .stages import Store, run_stages
+from .stages import NETWORKS, Store, run_stages
 from .train import PARTS, stage2_losses
 
 # %% ../nbs/13_bench.ipynb #669cb7a4
@@ -69,7 +69,7 @@ def train_step(
 )->tuple[Callable, int]: # one step of stage 2 on random images; its FLOP
     "The step that `fit` takes, apart from the images."
     size, batch = config.data.image_size, config.train.batch_size
-    nets = {k: prepare(make_network(k, config.network, size, i), 'cpu', config.compute) for i, k in enumerate(('teacher', *PARTS))}
+    nets = {k: prepare(make_network(k, config.network, size, i), 'cpu', config.compute) for i, k in enumerate(NETWORKS)}
     nets['teacher'].eval().requires_grad_(False)
     flop = step_flop({k: n.eval() for k, n in nets.items()}, size, batch)
     parts = {k: compiled(nets[k].train(), config.compute) for k in PARTS}
@@ -120,7 +120,7 @@ def run_rows(row:Callable):   # takes what, ratio, of what, seconds
         images = time.perf_counter() - start
         out = run_stages(ds, one, 0, Store(Path(folder)))
     training = out.seconds['teacher']*config.distill.epochs + sum(out.seconds[p] for p in PARTS)*config.train.epochs
-    outside = images + sum(s for k, s in out.seconds.items() if k not in ('teacher', *PARTS))
+    outside = images + sum(s for k, s in out.seconds.items() if k not in NETWORKS)
     row('a cpu run: all that is not training', outside/(outside + training), 'of the run', outside)
     held = sum(t.nbytes for t in (ds.train, ds.test, ds.masks, out.maps))
     row(f"a cpu run: peak memory {peak_memory('cpu')['process']/2**20:.0f} MiB", peak_memory('cpu')['process']/held, 'of its images and maps', out.seconds['metrics'])

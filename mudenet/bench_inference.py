@@ -28,15 +28,15 @@ from .export import Detector, Finished, fold_norms, open_run, to_onnx, trace
 from .memory_bank import PATCHES, bank_maps, patch_features
 from .networks import make_network
 from .score import anomaly_maps, image_scores, raw_maps, score_limits
+from .stages import NETWORKS
 from .study import Run, load_images
-from .train import PARTS
 
 # %% ../nbs/13_bench_inference.ipynb #8601fe75
 def settled_networks(
     network:Network, size:int,   # the config's group; S, pixels
 )->dict[str, nn.Module]:
     "Untrained networks whose BatchNorms have seen noise, in eval mode."
-    nets = {k: make_network(k, network, size, i) for i, k in enumerate(('teacher', *PARTS))}
+    nets = {k: make_network(k, network, size, i) for i, k in enumerate(NETWORKS)}
     x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         for n in nets.values(): n.train()(x); n.eval().requires_grad_(False)
@@ -75,7 +75,7 @@ class FusedDetector(Detector):
 
     def raw(self, images):
         x = normalize(images)
-        t, s1, a, s2 = (self.nets[k](x) for k in ('teacher', *PARTS))
+        t, s1, a, s2 = (self.nets[k](x) for k in NETWORKS)
         differences = [f(torch.cat(pair, 1)) for f, *pair in zip(self.structural, t, s1)] + [p + f(q) for f, p, q in zip(self.logical, a, s2)]
         return torch.cat([d.square().sum(1, keepdim=True) for d in differences], 1)
 

@@ -26,7 +26,7 @@ from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
 from .records import read_json, write_atomic
 from .score import anomaly_maps, branches, fusion_weights, image_scores, score_limits, smooth
 from .scorer import Scorer
-from .train import PARTS
+from .stages import NETWORKS
 
 # %% ../nbs/14_export.ipynb #52794965
 def _followed(m:nn.Module)->list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def open_run(
         path = folder/f'{name}.safetensors'
         try: return use(load_file(path))
         except Exception as e: raise UserError(f"{path} cannot be read ({str(e).splitlines()[0]}); run it again with overwrite=True.") from None
-    nets = {k: make_network(k, config.network, config.data.image_size, 0).eval().requires_grad_(False) for k in ('teacher', *PARTS)}
+    nets = {k: make_network(k, config.network, config.data.image_size, 0).eval().requires_grad_(False) for k in NETWORKS}
     for k, net in nets.items(): read(k, net.load_state_dict)
     if config.score.backbone_branch:
         nets['backbone'] = feature_target(config, record['seed'])

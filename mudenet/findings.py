@@ -17,7 +17,7 @@ from .library import table
 from .networks import make_network
 from .pages import UP, Log, judged, mean_text, page_link, plot_figure, reported_row, setting_text
 from .plots import figure_svg, pro_thresholds
-from .train import PARTS
+from .stages import NETWORKS
 
 # %% ../nbs/15_findings.ipynb #846911c6
 def _seeds_text(
@@ -167,8 +167,8 @@ def _costs(record:dict)->list[float]:
     d, n = record['durations'], record['dataset']['test']
     if record['experiment'] == COMPARATOR: return [d['memory'], 1000*d['scores']/n, record['model_bytes']/2**20, True]
     c = apply_delta(Config(), record['config'])
-    weights = sum(p.numel() for k in ('teacher', *PARTS) for p in make_network(k, c.network, c.data.image_size, 0).parameters())
-    return [sum(d[k] for k in ('teacher', *PARTS)), 1000*(d['scores'] + d['maps'])/n, 4*weights/2**20, c.score.backbone_branch]
+    weights = sum(p.numel() for k in NETWORKS for p in make_network(k, c.network, c.data.image_size, 0).parameters())
+    return [sum(d[k] for k in NETWORKS), 1000*(d['scores'] + d['maps'])/n, 4*weights/2**20, c.score.backbone_branch]
 
 COSTS = {'seconds to fit': '.0f', 'ms an image': '.0f', 'MiB': '.1f'}      # as `_costs` gives them, and how they are written
 

@@ -25,9 +25,8 @@ from .audit import audit_log, audit_pages, audit_records, load_reported
 from .images import thumbnail
 from .records import PROJECT, check_writable, environment, finished_record, free_memory, link_or_copy, locked, peak_memory, project_path, read_json, resolve_device, run_folder, set_aside, setting_folder, write_atomic, write_json
 from .score import image_scores
-from .stages import STAGES, Store, run_stages, stages_changed
+from .stages import NETWORKS, STAGES, Store, run_stages, stages_changed
 from .sweep import plan, run_together, study_jobs
-from .train import PARTS
 
 # %% ../nbs/11_study.ipynb #94b1012e
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def load_images(
 
 # %% ../nbs/11_study.ipynb #13c820b9
 CASES = 'cases.png'      # what the notebook draws of a run, in its folder
-KEPT = ('teacher', *PARTS, 'scores', 'limits', 'maps')   # what a run's folder holds beside its record: the same files as in the store
+KEPT = (*NETWORKS, 'scores', 'limits', 'maps')   # what a run's folder holds beside its record: the same files as in the store
 
 def data_facts(
     run:Run, ds:Dataset,                    # the run and its images
