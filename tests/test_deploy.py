@@ -6,6 +6,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from conftest import ROOT, last_error, papermill
 from layouts import make_mvtec_ad
+from mudenet import bench_inference
 from mudenet.config import UserError
 from mudenet.data import resize_images
 from mudenet.deploy import main, open_scorer, overlay_path, predict
@@ -243,3 +244,12 @@ def test_every_branch_and_range_is_deployed(tmp_path):
 
     write_json(run.record_path, record | dict(backbone_weights='of another file'))
     with pytest.raises(UserError, match='weights of efficientnet_lite0 are not those'): open_run(run.folder)
+
+
+@pytest.mark.parametrize('normalize_on', ['holdout', 'train'])
+def test_eight_bits_cost_nothing_where_they_are_thirty_two(normalize_on, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_inference, 'EIGHT_BITS', {'none': lambda graph, images: bench_inference.onnx_runtime(graph)})
+    run = plan_run(budget='smoke', runs_dir=tmp_path, overrides={'score.normalize_on': normalize_on})
+    execute(run, load_images(run))
+    rows = list(bench_inference.eight_bit_rows(run.folder, None))
+    assert len(rows) == 3 and all(ratio == pytest.approx(1, abs=1e-4) for _, ratio, *_ in rows)
