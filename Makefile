@@ -31,7 +31,7 @@ GPUS ?= 1
 THREADS ?=
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
 	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --device $(DEVICE) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config profile=$(PROFILE) gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab

@@ -150,12 +150,12 @@ def audit_pages(
     results:Path=RESULTS,                # committed records
 )->list[str]:                            # findings, a sentence each
     "Look for the source of every figure with a decimal that an experiment's page states."
-    log, reported, loaded, found = load_experiments(folder), load_reported(), load_results(results), []
+    log, reported, loaded, found = load_experiments(folder), load_reported(Path(folder)/'reported.yml'), load_results(results), []
     for e in log.values():
         prose = (Path(folder)/f'{e.id}.qmd').read_text().split('\n---', 1)[1]
         others = [o for o in log.values() if o.id == e.parent or re.search(rf'(?<![\w.-]){re.escape(o.id)}(?![\w-]|\.\d)', prose)]
         known = _known_figures(e, others, log, reported, loaded)
         for figure in re.findall(r'(?<![\w.-])\d+\.\d+(?![\w.]*\d)', prose.replace('-', ' ')):
             unit = 10.**-len(figure.split('.')[1])
-            if not any(abs(abs(k) - float(figure)) <= unit/2 + 1e-6 for k in known): found.append(f"{e.id}.qmd: {figure} is neither reported nor measured.")
+            if not any(abs(abs(k) - float(figure)) <= unit/2 + 1e-6 for k in known): found.append(f"{e.id}.qmd: {figure} is none of the figures that this page may state.")
     return found

@@ -116,7 +116,7 @@ def _load_masks(test:TestImage, size:int, defects:dict|None)->Tensor:
         union |= marked(mask)
     union = torch.from_numpy(union)[None]
     small = resize_masks(union, size)[0]
-    return small if small.any() else F.adaptive_max_pool2d(union.float(), size)[0].bool()      # a defect that lies between the nearest pixels is still one
+    return small if small.any() else F.adaptive_max_pool2d(union.float(), size)[0].bool()      # the only defect of an image is still one where it lies between the nearest pixels
 
 def _in_threads(jobs:list[Callable], label:str, workers:int=4)->list:
     "Do all jobs; the first error stops those that have not begun."

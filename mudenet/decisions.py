@@ -99,8 +99,8 @@ def interval_text(
     "A 95 % interval in points."
     if interval is None: return '—'
     at = lambda decimals: [points(x, decimals) for x in interval]
-    hidden = interval[0]*interval[1] > 0 and '0.0' in at(1)
-    return f"[{', '.join(at(2 if hidden else 1))}]"
+    hides = lambda decimals: interval[0]*interval[1] > 0 and any(not float(text.replace('−', '-')) for text in at(decimals))
+    return f"[{', '.join(at(next((d for d in range(1, 6) if not hides(d)), 6)))}]"
 
 def gain_text(
     difference:float,  # of fractions

@@ -111,9 +111,12 @@ def _check(out:Path, overwrite:bool)->None:
 def _clear(out:Path)->None:
     "Remove what an earlier prediction wrote, and nothing else."
     if not (out/TABLE).exists(): return
-    with open(out/TABLE, newline='') as f: rows = csv.reader(f); head, names = next(rows, []), [row[0] for row in rows if row]
-    heatmaps, home = [overlay_path(out, n) for n in names], (out/HEATMAPS).resolve()
-    if head != COLUMNS or not all(home in p.resolve().parents for p in heatmaps): raise UserError(f"{out/TABLE} is not of an earlier prediction; give another folder for the results.")
+    try:
+        with open(out/TABLE, newline='') as f: rows = csv.reader(f); head, names = next(rows, []), [row[0] for row in rows if row]
+        heatmaps, home = [overlay_path(out, n) for n in names], (out/HEATMAPS).resolve()
+        own = head == COLUMNS and all(home in p.resolve().parents for p in heatmaps)
+    except (ValueError, csv.Error): own = False
+    if not own: raise UserError(f"{out/TABLE} is not of an earlier prediction; give another folder for the results.")
     for path in (out/TABLE, out/SKIPPED, *heatmaps): path.unlink(missing_ok=True)
 
 def _load(path:Path, size:int)->tuple:

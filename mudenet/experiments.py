@@ -55,6 +55,8 @@ def _check(e:Experiment)->Experiment:
         for key in e.reported: choose('reported', key, ['seeds', *METRICS, 'source'])
         for key in ('seeds', 'source'):
             if key not in e.reported: raise UserError(f"reported names no {key}; say {'which seeds the figures are of' if key == 'seeds' else 'where the figures stand'}.")
+        for key in ('seeds', *METRICS):
+            if not isinstance(e.reported.get(key, []), list): raise UserError(f"reported.{key} is {e.reported[key]!r}; it must be a list, one entry a seed.")
         for m in METRICS:
             if len(e.reported.get(m, e.reported['seeds'])) != len(e.reported['seeds']): raise UserError(f"reported.{m} has another length than reported.seeds.")
     return e

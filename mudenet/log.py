@@ -11,6 +11,7 @@ import io, sys
 from html import escape
 from pathlib import Path
 import matplotlib.pyplot as plt, yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from .audit import KINDS, audit_log, audit_pages, audit_records, recompute
 from .cable import generate_cable
@@ -123,7 +124,7 @@ def audit(
     parts = [f"{n} means, gains, gaps and shares were computed again from the figures beside them. {'All' if not bad else n - bad} add up within the rounding of one decimal{f', {bad} do not' if bad else ''}. What stands in one table and comes from another is a different question: {len(found)} finding{'s'*(len(found) != 1)} in all.", f"## What does not add up\n\n{items(found)}"]
     parts += [b for t in log.reported['tables'] if 'base' in t and (b := _bases(log, t))]
     parts.append('## Every figure, computed again\n\nA base is the column that the table itself gives. "Adds up" asks whether the stated figure is within what the rounded figures by seed allow, so a small difference can still add up.\n\n' + table(['experiment', 'what', 'metric', 'stated', 'computed', 'adds up'], rows))
-    parts += [f"## Our records\n\nEvery record's image AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results', folder))}", f"## Our pages\n\nEvery figure with a decimal that an experiment's page states must be reported or measured somewhere.\n\n{items(audit_pages(folder, folder/'results'))}"]
+    parts += [f"## Our records\n\nEvery record's image AUROCs are computed again from its image scores, and its config is hashed again.\n\n{items(audit_records(folder/'results', folder))}", f"## Our pages\n\nEvery figure with a decimal on an experiment's page must be reported for it or for one that it names, or be a measured mean, difference or interval, or a setting of its own.\n\n{items(audit_pages(folder, folder/'results'))}"]
     return '\n\n'.join(parts)
 
 # %% ../nbs/15_log.ipynb #9865b15c
@@ -175,7 +176,9 @@ def publish_changes(
         "The maps that the record is of, where its run is here."
         folder = run_folder(project_path(runs_dir), record['experiment'], folder_of(record), record['seed'])
         own, _ = finished_record(folder/'record.json', config=record['config_hash'], data=record['dataset']['fingerprint'])
-        return load_file(folder/'maps.safetensors')['maps'] if own and own['images'] == record['images'] else None
+        if not own or own['images'] != record['images']: return None
+        try: return load_file(folder/'maps.safetensors')['maps']
+        except (OSError, SafetensorError): return None      # gone or damaged
     for e in log.experiments.values():
         for row in compare(e, log.loaded):
             s = setting_of(row)

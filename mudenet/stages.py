@@ -168,6 +168,7 @@ def run_stages(
             for n in names: stack.enter_context(store.locked(n, out.keys[n]))
             found = {} if fresh else {n: kept for n in names if (kept := store.read(n, out.keys[n]))}
             missing = [n for n in names if n not in found]
+            if missing and store.checkpoint({n: out.keys[n] for n in names}).path.exists(): missing = list(names)     # begun with all of them; another run has finished one since
             if missing:
                 checkpoint = store.checkpoint({n: out.keys[n] for n in missing})
                 done = work(missing, checkpoint)        # more than what is missing, where that needs it

@@ -3,7 +3,6 @@ import csv, os, shutil, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest, torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from conftest import ROOT, last_error, papermill
 from layouts import make_mvtec_ad
 from mudenet import bench_inference

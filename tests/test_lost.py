@@ -2,6 +2,7 @@
 import contextlib, os, random, resource, signal, subprocess, sys, time
 import pytest
 from safetensors.torch import load_file
+from mudenet import checkpoint
 from mudenet.records import read_json
 from mudenet.stages import STAGES, Store
 from mudenet.study import KEPT, execute, load_images, plan_run
@@ -107,6 +108,26 @@ def test_a_damaged_checkpoint_is_set_aside(runner, unbroken, tmp_path):
 def test_trainings_that_share_a_stage_keep_their_own_checkpoints(tmp_path):
     one, other = (Store(tmp_path).checkpoint({'s1': 'shared', 'autoencoder': key}) for key in ('one', 'another'))
     assert one.path.parent == other.path.parent and one.path != other.path
+
+
+def test_a_training_goes_on_where_another_run_has_finished_a_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, 'SHARE', 1e9)
+    write, epochs = checkpoint.Checkpoint.write, []
+    def killed(self, networks, optimizers, history):
+        write(self, networks, optimizers, history)
+        if len(networks) == 3 and len(history) == 2: raise KeyboardInterrupt
+    def counted(self, networks, optimizers, history):
+        epochs.append((len(networks), len(history)))
+        write(self, networks, optimizers, history)
+    one, other = (plan_run(id, budget='smoke', runs_dir=tmp_path, overrides={'train.epochs': 3}) for id in ('exp2a', 'exp2'))       # they share S1
+    ds = load_images(one)
+    monkeypatch.setattr(checkpoint.Checkpoint, 'write', killed)
+    with pytest.raises(KeyboardInterrupt): execute(one, ds)
+    monkeypatch.setattr(checkpoint.Checkpoint, 'write', counted)
+    execute(other, ds)
+    epochs.clear()
+    execute(one, ds)
+    assert epochs == [(3, 3)] and not list(tmp_path.rglob('checkpoint*'))
 
 
 @pytest.mark.parametrize('name, detach', [*((s.name, True) for s in STAGES if s.name != 'metrics'), ('autoencoder', False), ('s2', False)])     # undetached, L2 trains A too

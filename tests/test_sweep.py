@@ -1,6 +1,6 @@
 "A study through Snakemake: killed and resumed, with a run that fails, on a real one-node Slurm; and what its command line prints."
 import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, time
-import pytest
+import pytest, torch
 from conftest import ROOT
 from mudenet.records import read_json
 from mudenet.study import main
@@ -12,7 +12,7 @@ EXPERIMENTS = 'baseline,exp1,exp2'
 def command(runs, *args, profile='local', budget='smoke', device='auto'):
     "As `make study` types it."
     return [*map(str, [sys.executable, '-m', 'snakemake', '-s', ROOT/'experiments'/'Snakefile', '--workflow-profile', ROOT/'experiments'/'profiles'/profile,
-                       *args, '--config', f'budget={budget}', f'device={device}', f'experiments={EXPERIMENTS}', 'seeds=42', 'data=', f'runs_dir={runs}'])]
+                       *args, '--config', f'profile={profile}', f'budget={budget}', f'device={device}', f'experiments={EXPERIMENTS}', 'seeds=42', 'data=', f'runs_dir={runs}'])]
 
 
 def sweep(runs, *args, env=None, **kwargs):
@@ -72,6 +72,12 @@ def test_the_node_that_submits_needs_no_gpu(runs):
     said = done.stdout + done.stderr
     assert done.returncode == 0 and len(re.findall(r'output: \S+-screening-cuda/seed42/record.json', said)) == 3, said
     assert said.count('gpu=1') == 4
+
+
+def test_a_gpu_that_is_not_here_is_refused(runs):
+    if torch.cuda.is_available(): pytest.skip('a CUDA device is here')
+    done = sweep(runs, '-n', device='cuda')
+    assert done.returncode == 1 and 'no CUDA device is here' in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize('given', [dict(budget='smoke'), dict(budget='auto', device='cpu')])
