@@ -28,7 +28,7 @@ from .export import Detector, Finished, fold_norms, open_run, to_onnx, trace
 from .memory_bank import PATCHES, bank_maps, patch_features
 from .networks import make_network
 from .score import anomaly_maps, image_scores, raw_maps, score_limits
-from .stages import NETWORKS
+from .stages import NETWORKS, limit_images
 from .study import Run, load_images
 
 # %% ../nbs/13_bench_inference.ipynb #8601fe75
@@ -259,7 +259,7 @@ def eight_bit_rows(
     run = open_run(run)
     ds, c = load_run_images(run, data_root), run.config
     fit, held = ds.split(c.data.holdout, run.record['seed'])
-    nominal, size = ds.train[held] if c.score.normalize_on == 'holdout' else ds.train, c.data.image_size
+    nominal, size = limit_images(ds, held, c.score), c.data.image_size
     graph = to_onnx(trace(RawGraph(Detector(run.nets, run.limits['limits'], c.score, size)), size), ['raw'], {})
     raw = lambda f, images: torch.from_numpy(np.concatenate([f(b.numpy())[0] for b in images.split(8)])).unflatten(1, run.limits['limits'].shape[1:3])
     for name, quantize in EIGHT_BITS.items():

@@ -16,7 +16,7 @@ import numpy as np, yaml
 from .audit import load_reported
 from .benchmarks import GENERATED
 from .config import BUDGETS, Config, apply_delta, nested
-from .decisions import Setting, compare, gain_text, interval_text, load_results, paired, paired_interval, percent, points, setting_of
+from .decisions import Setting, compare, gain_text, interval_text, load_results, paired, percent, points, setting_of
 from .experiments import METRICS, Experiment, config_of, load_experiments
 from .library import fenced, page, table
 from .plots import figure_svg, loss_curves, seed_strips
@@ -163,8 +163,8 @@ def analysis_text(
     if len(row['seeds']) > 1: text += ' ' + (f"The interval leaves 0 out for {', '.join(clear)}." if clear else 'No interval leaves 0 out.')
     types = {}
     for t in sorted(set.intersection(*(set(r[k]['metrics']['per_type']) for r in (own, base) for k in row['seeds']))):
-        mean, low, high = paired_interval([own[k]['metrics']['per_type'][t] - base[k]['metrics']['per_type'][t] for k in row['seeds']])
-        types[t] = mean, (low, high) if len(row['seeds']) > 1 else None
+        c = paired(*([r[k]['metrics']['per_type'][t] for k in row['seeds']] for r in (own, base)))
+        types[t] = c['difference'], c['interval']
     order = sorted(types, key=lambda t: types[t][0])
     moved = [(verb, t) for verb, t, sign in (('rises most for', order[-1], 1), ('falls most for', order[0], -1)) if sign*types[t][0] >= .0005] if order else []
     return text + (f" Image AUROC {' and '.join(f'{verb} {t}, {gain_text(*types[t])}' for verb, t in moved)}." if moved else '')

@@ -180,10 +180,12 @@ def environment(
                 versions={'python': platform.python_version(), 'mudenet': version('mudenet'), **{p: version(p) for p in packages}}, revision=git_revision())
 
 def resolve_device(
-    device:str,    # 'cpu', 'cuda', or 'auto': CUDA where it is
-)->str:            # 'cpu' or 'cuda', there or not
+    device:str,         # 'cpu', 'cuda', or 'auto': CUDA where it is
+    here:bool=True,     # it will be used on this machine
+)->str:                 # 'cpu' or 'cuda'
     "Which device is meant."
     choose('Device', device, ['auto', 'cpu', 'cuda'])
+    if here and device == 'cuda' and not torch.cuda.is_available(): raise UserError("The device 'cuda' was asked for, but no CUDA device is here; take 'cpu' or 'auto'.")
     return ('cuda' if torch.cuda.is_available() else 'cpu') if device == 'auto' else device
 
 def peak_memory(

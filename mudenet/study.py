@@ -82,7 +82,6 @@ def plan_run(
     experiment, category, dataset, backbone = (str(v if v is not None else '') for v in (experiment, category, dataset, backbone))     # a name of digits arrives as a number
     choose('Experiment', experiment, experiments)
     device = resolve_device(device)
-    if device == 'cuda' and not torch.cuda.is_available(): raise UserError("The device 'cuda' was asked for, but no CUDA device is here; take 'cpu' or 'auto'.")
     budget = resolve_budget(budget, device == 'cuda')
     source = checked_source(project_path(data_root) if data_root else '', category, dataset)
     config = config_of(experiment, budget, experiments, source.augmentation)
@@ -259,7 +258,7 @@ def _reuse(a)->tuple:
     return rows, text_table(text)
 
 def _plan(a)->tuple:
-    jobs = lambda experiments: study_jobs(experiments, a.seeds, a.budget, a.data_root, a.categories, a.dataset, a.runs_dir, resolve_device(a.device) == 'cuda')
+    jobs = lambda experiments: study_jobs(experiments, a.seeds, a.budget, a.data_root, a.categories, a.dataset, a.runs_dir, resolve_device(a.device, here=False) == 'cuda')
     p = plan(jobs(a.experiments), jobs('all'))
     rows = [r | dict(state='finished' if r['finished'] else 'to run', stages=' '.join(r['stages']) or '-') for r in p['jobs']]
     share = f", {100*p['epochs']/p['naive_epochs']:.0f} %" if p['naive_epochs'] else ''
