@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HALVES', 'COSTS', 'claims', 'halves', 'published_gains', 'together', 'thresholds', 'seed_noise', 'comparator',
-           'branches_table', 'differences_table']
+           'branches_table', 'study_time', 'differences_table']
 
 # %% ../nbs/15_findings.ipynb #fb6b17a7
 from dataclasses import replace
@@ -228,6 +228,25 @@ def branches_table(
         by_setting.setdefault(s, (kinds, []))[1].extend([*rows, row('fused', '', lambda m: m)])
     parts = [_section(s, table(['experiment', 'seeds', 'branch', 'level', *METRICS.values(), *kinds], rows), 'At the right, image AUROC by defect type.') for s, (kinds, rows) in by_setting.items()]
     return '\n'.join(parts) or 'not run\n'
+
+# %% ../nbs/15_findings.ipynb #202dc507
+def study_time(
+    log:Log,
+)->str:
+    "Hours of the runs that have records: a shared stage counted once, and each run as if it stood alone."
+    rows, total = [], np.zeros(3)
+    for s in dict.fromkeys(s for s, _, _ in log.loaded):
+        seconds, alone, runs = {}, 0, 0
+        for (where, id, _), records in log.loaded.items():
+            if where != s: continue
+            for seed, r in records.items():
+                runs += 1; alone += sum(r['durations'].values())
+                seconds |= {r.get('stages', {}).get(part, (part, id, seed)): took for part, took in r['durations'].items()}      # 'images' is no stage: each run reads its own
+        row = np.array([runs, sum(seconds.values())/3600, alone/3600])
+        total += row
+        rows.append([f'{s.dataset} {s.category}', s.budget, s.device, *(f'{x:{how}}' for x, how in zip(row, ('.0f', '.1f', '.1f')))])
+    if not rows: return 'not run\n'
+    return table(['data', 'budget', 'device', 'runs', 'hours', 'hours, were each run alone'], [*rows, ['all', '', '', f'{total[0]:.0f}', f'{total[1]:.1f}', f'{total[2]:.1f}']])
 
 # %% ../nbs/15_findings.ipynb #d029955d
 def differences_table(

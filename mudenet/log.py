@@ -19,7 +19,7 @@ from .benchmarks import GENERATED
 from .config import BUDGETS, Config, UserError, apply_delta
 from .decisions import OURS, Setting, compare, points, setting_of
 from .experiments import METRICS
-from .findings import branches_table, claims, comparator, differences_table, halves, published_gains, seed_noise, thresholds, together
+from .findings import branches_table, claims, comparator, differences_table, halves, published_gains, seed_noise, study_time, thresholds, together
 from .images import thumbnail
 from .library import fenced, library_pages, page, table
 from .pages import UP, Log, differences, experiment_page, mean_text, moved_most, ours_text, page_link, picture_path, prose, read_log, reported_row, setting_text, status_text
@@ -201,7 +201,7 @@ def publish_changes(
     return out
 
 # %% ../nbs/15_log.ipynb #c9eba5dd
-PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, branches=branches_table, gains=published_gains, together=together, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
+PARTIALS = dict(headline=headline, roadmap=roadmap, differences=differences_table, claims=claims, halves=halves, comparator=comparator, branches=branches_table, gains=published_gains, together=together, time=study_time, audit=audit, assumptions=assumptions, seeds=seed_noise, thresholds=thresholds, heatmaps=heatmaps, diagram=diagram, budgets=lambda log: budgets())
 
 def sync(
     folder:Path,              # generated; emptied of all else
