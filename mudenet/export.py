@@ -15,7 +15,6 @@ import numpy as np, torch
 from safetensors.torch import load_file
 from scipy.stats import beta
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .augment import IMAGENET_MEAN, IMAGENET_STD, normalize
 from .backbone import weights_fingerprint
@@ -24,7 +23,7 @@ from .decisions import COMPARATOR
 from .distill import feature_target
 from .networks import PatchDescriptorNetwork, ResidualBlock, make_network
 from .records import read_json, write_atomic
-from .score import anomaly_maps, branches, fusion_weights, image_scores, score_limits, smooth
+from .score import anomaly_maps, branches, enlarge, fusion_weights, image_scores, score_limits
 from .scorer import Scorer
 from .stages import NETWORKS
 
@@ -55,10 +54,7 @@ def enlarging_matrix(
 )->Tensor:          # (S,S/2)
     "What `anomaly_maps` does after fusion, along one axis."
     stripes = torch.eye(size//2)[:,:,None].expand(-1, -1, size//2)
-    x = smooth(stripes, score.sigma) if score.smooth_first else stripes
-    x = F.interpolate(x[:,None], size=size, mode=score.interpolation, align_corners=False)[:,0]
-    if not score.smooth_first: x = smooth(x, score.sigma)
-    return x[:,:,0].T.contiguous()
+    return enlarge(stripes, size, score)[:,:,0].T.contiguous()
 
 # %% ../nbs/14_export.ipynb #180534fa
 class Detector(nn.Module):
@@ -155,7 +151,7 @@ def open_run(
     for k, net in nets.items(): read(k, net.load_state_dict)
     if config.score.backbone_branch:
         nets['backbone'] = feature_target(config, record['seed'])
-        if weights_fingerprint(nets['backbone'].levels) != record['backbone_weights']: raise UserError(f"The weights of {config.distill.backbone} are not those that {folder} was made with; name theirs in MUDENET_WEIGHTS.")
+        if weights_fingerprint(nets['backbone'].levels) != record['backbone_weights']: raise UserError(f"The weights of {config.distill.backbone} are not those that {folder} was made with; make theirs available again, as README says under \"One run\".")
     return Finished(folder, record, config, nets, read('limits', lambda t: {k: t[k] for k in ('limits', 'held_out')}))
 
 # %% ../nbs/14_export.ipynb #78b92100

@@ -18,7 +18,7 @@ from .data import Dataset
 from .decisions import COMPARATOR
 from .evaluate import evaluate
 from .records import environment, finished_record, locked, peak_memory, run_folder, set_aside, setting_folder, write_json
-from .score import smooth
+from .score import enlarge
 from .study import Run, data_facts, image_facts, load_images, plan_run
 
 # %% ../nbs/12_memory_bank.ipynb #e2737ec2
@@ -55,7 +55,7 @@ def bank_maps(
     "Each place's distance to what is remembered, enlarged and smoothed."
     features = patch_features(extract, images)
     distances = nearest_distances(features.flatten(0, 2), memory).view(features.shape[:3])
-    return smooth(F.interpolate(distances[:,None], size=images.shape[-1], mode='bilinear', align_corners=False)[:,0], Score().sigma)
+    return enlarge(distances, images.shape[-1], Score())
 
 def memory_maps(
     train:Tensor,        # (N,3,S,S), uint8: nominal

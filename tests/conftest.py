@@ -2,7 +2,6 @@
 import os, subprocess, sys
 os.environ['OMP_NUM_THREADS'] = '1'      # before torch starts: the bits of a run depend on it, here and in the processes started from here; two test files run at a time
 from pathlib import Path
-os.environ.pop('MUDENET_WEIGHTS', None)  # a user's file is of another backbone than the tests'
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -34,5 +34,5 @@ class Trap:
 def test_a_weights_file_runs_no_code(tmp_path, monkeypatch, capsys):
     torch.save({'x': Trap()}, tmp_path/'trap.pth')
     monkeypatch.setenv('MUDENET_WEIGHTS', str(tmp_path/'trap.pth'))
-    with pytest.raises(UserError, match='cannot be read'): FeatureTarget('efficientnet_lite0', 64, 42)
+    with pytest.raises(UserError, match='cannot be read'): FeatureTarget('wide_resnet50_2', 64, 42)
     assert 'ran' not in capsys.readouterr().out
