@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .augment import augment_batch, normalize, resolve_augment
 from .aupimo import aupimo
 from .backbone import FeatureTarget
-from .bench_inference import inference_rows, memory_rows
+from .bench_inference import comparator_rows, inference_rows, memory_rows
 from .bootstrap import draw_counts, pixel_draws
 from .cable import generate_cable
 from .config import BUDGETS, Augment, Config, apply_delta
@@ -203,7 +203,7 @@ def bench()->list[dict]:   # rows of what, ratio, of what, seconds
     run_rows(row)                 # first: the peak of memory is the process's
     training_rows(row)
     metric_rows(row)
-    for rest in (inference_rows, memory_rows):
+    for rest in (inference_rows, comparator_rows, memory_rows):
         for r in rest(): row(*r)
     return rows
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['EIGHT_BITS', 'EFFICIENT_AD', 'settled_networks', 'blurred_images', 'RawGraph', 'FusedDetector', 'onnx_runtime',
-           'openvino_runtime', 'quantize_onnx', 'quantize_openvino', 'EfficientAD', 'rivals', 'variants',
-           'time_in_turn', 'inference_rows', 'memory_rows', 'load_run_images', 'eight_bit_rows', 'main']
+           'openvino_runtime', 'quantize_onnx', 'quantize_openvino', 'EfficientAD', 'rivals', 'plain', 'variants',
+           'time_in_turn', 'inference_rows', 'comparator_rows', 'memory_rows', 'load_run_images', 'eight_bit_rows',
+           'main']
 
 # %% ../nbs/13_bench_inference.ipynb #d8eddb5f
 import contextlib, io, os, shutil, subprocess, sys, tempfile, time
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from .augment import normalize
 from .backbone import load_backbone
-from .config import Compute, Network, Score, UserError
+from .config import BUDGETS, Compute, Config, Network, Score, UserError, apply_delta
 from .benchmarks import GENERATED, find_source
 from .data import Dataset
 from .evaluate import evaluate
@@ -165,19 +166,23 @@ def rivals(
     return bank | ({f'EfficientAD-{v}, eager': EfficientAD(v) for v in EFFICIENT_AD} if size == 256 else {})
 
 # %% ../nbs/13_bench_inference.ipynb #e8ac4866
+def plain(
+    nets:dict[str, nn.Module], limits:Tensor, size:int, compute:Compute=Compute(),   # as `Detector`; the config's group
+)->Callable:    # uint8 images (B,3,S,S) -> maps, scores
+    "Score as the notebook does."
+    def run(x): maps = anomaly_maps(raw_maps(nets, x, compute), limits, Score(), size); return maps, image_scores(maps)
+    return run
+
 def variants(
     nets:dict[str, nn.Module], limits:Tensor, size:int, calibration:np.ndarray,   # as `Detector`; (n,3,S,S), uint8: nominal
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, scores
     "Every way to score, by name; the first is the notebook's."
     score = Score()
-    def plain(nets):
-        def run(x): maps = anomaly_maps(raw_maps(nets, x, Compute()), limits, score, size); return maps, image_scores(maps)
-        return run
     detector, last = Detector(nets, limits, score, size), Detector(nets, limits, score, size).to(memory_format=torch.channels_last)
     whole, fused = (to_onnx(trace(g, size), ['maps', 'scores'], {}) for g in (detector, FusedDetector(nets, limits, score, size)))
     networks = to_onnx(trace(RawGraph(detector), size), ['raw'], {})
     then = lambda run: lambda x: detector.fuse(torch.from_numpy(run(x.numpy())[0]))
-    out = {'plain eager networks': plain(nets), 'BatchNorm folded': plain({k: fold_norms(n) for k, n in nets.items()}), 'graph, eager': detector,
+    out = {'plain eager networks': plain(nets, limits, size), 'BatchNorm folded': plain({k: fold_norms(n) for k, n in nets.items()}, limits, size), 'graph, eager': detector,
            'graph, channels_last': lambda x: last(x.contiguous(memory_format=torch.channels_last)),
            'graph, ONNX Runtime': lambda x, run=onnx_runtime(whole): run(x.numpy()), 'fused, ONNX Runtime': lambda x, run=onnx_runtime(fused): run(x.numpy()),
            'graph, OpenVINO': lambda x, run=openvino_runtime(whole): run(x.numpy()), 'graph, OpenVINO in bfloat16': lambda x, run=openvino_runtime(whole, 'bf16'): run(x.numpy())}
@@ -203,9 +208,9 @@ def inference_rows(
     nets, images = settled_networks(network, size), blurred_images(max(16, *batches), size)
     limits = score_limits(raw_maps(nets, images[8:], Compute()), Score())
     runs, others = variants(nets, limits, size, images[8:].numpy()), rivals(size)
-    plain = next(iter(runs))
+    first = next(iter(runs))
     for batch, rounds in batches.items():
-        x, notebook = images[:batch], runs[plain](images[:batch])[1]
+        x, notebook = images[:batch], runs[first](images[:batch])[1]
         error, compiling = {}, 0.
         for name, run in runs.items():
             start = time.perf_counter()
@@ -213,9 +218,26 @@ def inference_rows(
             if 'compile' in name: compiling = time.perf_counter() - start
         times = time_in_turn(runs | others, x, rounds)
         for name, t in times.items():
-            within = f', scores within {max(error[name], 1e-7):.0e}' if name in error and name != plain else ''
-            yield f'scoring, batch {batch}: {name}{within}', float(np.median(times[plain]/t)), 'times as fast as plain', float(np.median(t))/batch
-        if compiling: yield f'compiling for batch {batch}', compiling/float(np.median(times[plain])), 'times a plain batch', compiling
+            within = f', scores within {max(error[name], 1e-7):.0e}' if name in error and name != first else ''
+            yield f'scoring, batch {batch}: {name}{within}', float(np.median(times[first]/t)), 'times as fast as plain', float(np.median(t))/batch
+        if compiling: yield f'compiling for batch {batch}', compiling/float(np.median(times[first])), 'times a plain batch', compiling
+
+@torch.no_grad()
+def comparator_rows(
+    budgets:tuple=('cpu', 'cpu-large'), batches:dict={1: 9, 8: 5},   # of the study; rounds by batch size
+)->Iterator[tuple]:   # as `inference_rows`
+    "The networks of the study's budgets beside a memory bank."
+    for budget in budgets:
+        c = apply_delta(Config(), BUDGETS[budget])
+        size = c.data.image_size
+        nets, images = settled_networks(c.network, size), blurred_images(16, size)
+        limits = score_limits(raw_maps(nets, images, c.compute), Score())
+        graph = to_onnx(trace(Detector(nets, limits, Score(), size), size), ['maps', 'scores'], {})
+        runs = {'plain eager networks': plain(nets, limits, size, c.compute), 'graph, ONNX Runtime': lambda x, run=onnx_runtime(graph): run(x.numpy())} | rivals(size)
+        for batch, rounds in batches.items():
+            for run in runs.values(): run(images[:batch])
+            times = time_in_turn(runs, images[:batch], rounds)
+            for name, t in times.items(): yield f'scoring, {budget} budget, batch {batch}: {name}', float(np.median(times['plain eager networks']/t)), 'times as fast as plain', float(np.median(t))/batch
 
 _GROWTH = """
 import torch
@@ -275,7 +297,7 @@ def main(
     argv:list[str],    # nothing; or a run's folder and, unless it was generated, its data_root
 )->int:              # exit status
     "`python -m mudenet.bench_inference [RUN [DATA_ROOT]]`: print the rows."
-    rows = eight_bit_rows(argv[0], argv[1] if argv[1:] else None) if argv else (r for f in (inference_rows, memory_rows) for r in f())
+    rows = eight_bit_rows(argv[0], argv[1] if argv[1:] else None) if argv else (r for f in (inference_rows, comparator_rows, memory_rows) for r in f())
     try:
         for what, ratio, of, seconds in rows: print(f'{what:88} {ratio:7.3f}  {of:28} {seconds:8.4f} s', flush=True)
     except UserError as e: print(e, file=sys.stderr); return 2
