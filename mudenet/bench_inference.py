@@ -173,6 +173,8 @@ def plain(
     def run(x): maps = anomaly_maps(raw_maps(nets, x, compute), limits, Score(), size); return maps, image_scores(maps)
     return run
 
+def _on_arrays(run:Callable)->Callable: return lambda x: run(x.numpy())
+
 def variants(
     nets:dict[str, nn.Module], limits:Tensor, size:int, calibration:np.ndarray,   # as `Detector`; (n,3,S,S), uint8: nominal
 )->dict[str, Callable]:    # uint8 images (B,3,S,S) -> maps, scores
@@ -184,8 +186,8 @@ def variants(
     then = lambda run: lambda x: detector.fuse(torch.from_numpy(run(x.numpy())[0]))
     out = {'plain eager networks': plain(nets, limits, size), 'BatchNorm folded': plain({k: fold_norms(n) for k, n in nets.items()}, limits, size), 'graph, eager': detector,
            'graph, channels_last': lambda x: last(x.contiguous(memory_format=torch.channels_last)),
-           'graph, ONNX Runtime': lambda x, run=onnx_runtime(whole): run(x.numpy()), 'fused, ONNX Runtime': lambda x, run=onnx_runtime(fused): run(x.numpy()),
-           'graph, OpenVINO': lambda x, run=openvino_runtime(whole): run(x.numpy()), 'graph, OpenVINO in bfloat16': lambda x, run=openvino_runtime(whole, 'bf16'): run(x.numpy())}
+           'graph, ONNX Runtime': _on_arrays(onnx_runtime(whole)), 'fused, ONNX Runtime': _on_arrays(onnx_runtime(fused)),
+           'graph, OpenVINO': _on_arrays(openvino_runtime(whole)), 'graph, OpenVINO in bfloat16': _on_arrays(openvino_runtime(whole, 'bf16'))}
     for name, quantize in EIGHT_BITS.items(): out[f'8 bits, {name}'] = then(quantize(networks, calibration))
     if shutil.which('c++') or shutil.which('g++'): out['graph, torch.compile'] = torch.compile(Detector(nets, limits, score, size), dynamic=False)     # it writes C++
     return out
@@ -199,6 +201,11 @@ def time_in_turn(
     for _ in range(rounds):
         for name, run in runs.items(): start = time.perf_counter(); run(images); times[name].append(time.perf_counter() - start)
     return {k: np.array(t) for k, t in times.items()}
+
+def _speed_rows(
+    what:str, times:dict[str, np.ndarray], batch:int, within:dict[str, str]={},   # before each name; of `time_in_turn`, the first is what the others are set against; images; after a name
+)->Iterator[tuple]:   # as `inference_rows`
+    for name, t in times.items(): yield f'{what}, batch {batch}: {name}{within.get(name, "")}', float(np.median(times[next(iter(times))]/t)), 'times as fast as plain', float(np.median(t))/batch
 
 @torch.no_grad()
 def inference_rows(
@@ -217,9 +224,7 @@ def inference_rows(
             error[name] = float(np.abs(np.asarray(run(x)[1]) - notebook.numpy()).max())
             if 'compile' in name: compiling = time.perf_counter() - start
         times = time_in_turn(runs | others, x, rounds)
-        for name, t in times.items():
-            within = f', scores within {max(error[name], 1e-7):.0e}' if name in error and name != first else ''
-            yield f'scoring, batch {batch}: {name}{within}', float(np.median(times[first]/t)), 'times as fast as plain', float(np.median(t))/batch
+        yield from _speed_rows('scoring', times, batch, {name: f', scores within {max(e, 1e-7):.0e}' for name, e in error.items() if name != first})
         if compiling: yield f'compiling for batch {batch}', compiling/float(np.median(times[first])), 'times a plain batch', compiling
 
 @torch.no_grad()
@@ -233,11 +238,10 @@ def comparator_rows(
         nets, images = settled_networks(c.network, size), blurred_images(16, size)
         limits = score_limits(raw_maps(nets, images, c.compute), Score())
         graph = to_onnx(trace(Detector(nets, limits, Score(), size), size), ['maps', 'scores'], {})
-        runs = {'plain eager networks': plain(nets, limits, size, c.compute), 'graph, ONNX Runtime': lambda x, run=onnx_runtime(graph): run(x.numpy())} | rivals(size)
+        runs = {'plain eager networks': plain(nets, limits, size, c.compute), 'graph, ONNX Runtime': _on_arrays(onnx_runtime(graph))} | rivals(size)
         for batch, rounds in batches.items():
             for run in runs.values(): run(images[:batch])
-            times = time_in_turn(runs, images[:batch], rounds)
-            for name, t in times.items(): yield f'scoring, {budget} budget, batch {batch}: {name}', float(np.median(times['plain eager networks']/t)), 'times as fast as plain', float(np.median(t))/batch
+            yield from _speed_rows(f'scoring, {budget} budget', time_in_turn(runs, images[:batch], rounds), batch)
 
 _GROWTH = """
 import torch

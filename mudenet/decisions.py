@@ -99,7 +99,7 @@ def interval_text(
     "A 95 % interval in points."
     if interval is None: return '—'
     at = lambda decimals: [points(x, decimals) for x in interval]
-    hides = lambda decimals: interval[0]*interval[1] > 0 and any(not float(text.replace('−', '-')) for text in at(decimals))
+    hides = lambda decimals: interval[0]*interval[1] > 0 and not all(round(100*x, decimals) for x in interval)
     return f"[{', '.join(at(next((d for d in range(1, 6) if not hides(d)), 6)))}]"
 
 def gain_text(

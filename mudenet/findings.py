@@ -234,19 +234,13 @@ def study_time(
     log:Log,
 )->str:
     "Hours of the runs that have records: a shared stage counted once, and each run as if it stood alone."
-    rows, total = [], np.zeros(3)
-    for s in dict.fromkeys(s for s, _, _ in log.loaded):
-        seconds, alone, runs = {}, 0, 0
-        for (where, id, _), records in log.loaded.items():
-            if where != s: continue
-            for seed, r in records.items():
-                runs += 1; alone += sum(r['durations'].values())
-                seconds |= {r.get('stages', {}).get(part, (part, id, seed)): took for part, took in r['durations'].items()}      # 'images' is no stage: each run reads its own
-        row = np.array([runs, sum(seconds.values())/3600, alone/3600])
-        total += row
-        rows.append([f'{s.dataset} {s.category}', s.budget, s.device, *(f'{x:{how}}' for x, how in zip(row, ('.0f', '.1f', '.1f')))])
-    if not rows: return 'not run\n'
-    return table(['data', 'budget', 'device', 'runs', 'hours', 'hours, were each run alone'], [*rows, ['all', '', '', f'{total[0]:.0f}', f'{total[1]:.1f}', f'{total[2]:.1f}']])
+    groups = {}
+    for (s, _, _), records in log.loaded.items(): groups.setdefault(s, []).extend(records.values())
+    if not groups: return 'not run\n'
+    def row(records):
+        parts = [(r.get('stages', {}).get(part, (part, k)), took) for k, r in enumerate(records) for part, took in r['durations'].items()]     # what is no stage, as reading the images, each run does itself
+        return [str(len(records)), *(f'{sum(took)/3600:.1f}' for took in (dict(parts).values(), [took for _, took in parts]))]
+    return table(['data', 'budget', 'device', 'runs', 'hours', 'hours, were each run alone'], [*([f'{s.dataset} {s.category}', s.budget, s.device, *row(g)] for s, g in groups.items()), ['all', '', '', *row([r for g in groups.values() for r in g])]])
 
 # %% ../nbs/15_findings.ipynb #d029955d
 def differences_table(
