@@ -5,11 +5,11 @@ NOTEBOOK = experiments/run.ipynb
 
 .PHONY: run test lab study bench nbs publish log site clean
 
-# The environment is complete when this stamp exists; it is older than what it was made from never.
+# The environment is complete when this stamp exists; it is never older than what it was made from.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep,deploy,bench]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[study,dev,sweep,deploy,bench]'
 	touch $@
 
 run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, five to ten minutes
@@ -29,29 +29,34 @@ CATEGORIES ?=
 PROFILE ?= local
 GPUS ?= 1
 THREADS ?=
+ASKED = --budget $(BUDGET) --device $(DEVICE) --experiments $(EXPERIMENTS) --seeds $(SEEDS) \
+	--data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
+CONFIG = profile=$(PROFILE) gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) \
+	experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
-	$(BIN)/python -m mudenet.study plan --budget $(BUDGET) --device $(DEVICE) --experiments $(EXPERIMENTS) --seeds $(SEEDS) --data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
-	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) $(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config profile=$(PROFILE) gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
+	$(BIN)/mudenet plan $(ASKED)
+	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) \
+		$(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config $(CONFIG)
 
 lab: .venv/installed   ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab
 
 bench: .venv/installed ## ratios measured in one run, on this machine
-	$(BIN)/python -m mudenet.bench
+	$(BIN)/mudenet bench
 
 nbs: .venv/installed   ## after editing nbs/: export the package, run the lessons in place, clean the notebooks
 	$(BIN)/nbdev_export
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb nbs/*/*.ipynb
 	$(BIN)/nbdev_clean && $(BIN)/nbdev_clean --fname experiments
 
-publish: .venv/installed ## copy finished runs' records and pictures to experiments/results/ and write README's table
-	$(BIN)/python -c "from mudenet.study import publish, write_readme; from mudenet.log import publish_changes; publish(); write_readme(); publish_changes()"
+publish: .venv/installed ## copy finished runs' records and pictures to experiments/results/ and draw README's figure
+	$(BIN)/mudenet publish
 
-log: .venv/installed     ## tables, figures and pages of the site, from the records
-	$(BIN)/python -m mudenet.log
+log: .venv/installed     ## every page of the site as a project in log/, from text and records
+	$(BIN)/mudenet site --only-log
 
-site: log              ## the site in _site/: with Quarto where it is installed, else with smalldocs
-	$(BIN)/python -m mudenet.site
+site: .venv/installed    ## the same, rendered into _site/: with Quarto where it is installed, else with smalldocs
+	$(BIN)/mudenet site
 
 clean:
-	rm -rf _site log library experiments/_generated .venv *.egg-info .pytest_cache
+	rm -rf _site log .venv *.egg-info .pytest_cache .ruff_cache
