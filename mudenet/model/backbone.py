@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WIDE_RESNET_FILES', 'BACKBONES', 'STRIDES', 'wide_resnet_file', 'wide_resnet', 'efficientnet_file',
            'efficientnet_lite0', 'Levels', 'resnet_levels', 'efficientnet_levels', 'Backbone', 'load_backbone',
-           'check_backbone', 'level_widths', 'weights_fingerprint', 'FeatureTarget', 'feature_target']
+           'weights_apply', 'check_backbone', 'level_widths', 'weights_fingerprint', 'FeatureTarget', 'feature_target']
 
 # %% ../../nbs/model/20_backbone.ipynb #c9fe06a5
 import functools, hashlib, importlib.util, os
@@ -128,13 +128,20 @@ def load_backbone(
     "A pretrained feature extractor."
     return BACKBONES[choose('Backbone', name, BACKBONES)].build(weights).eval().requires_grad_(False)
 
+def weights_apply(
+    config:Config,     # reads distill
+)->bool:
+    "Whether the config's choice of weights can be made: other weights than the default are of one backbone alone."
+    c = config.distill
+    return c.weights == Config().distill.weights or c.backbone == 'wide_resnet50_2'
+
 def check_backbone(
     config:Config,     # reads distill and network
 )->None:
     "Refuse a backbone whose weights are not here, or that has too few features; no network is built."
     c = config.distill
     backbone = BACKBONES[choose('Backbone', c.backbone, BACKBONES)]
-    if c.weights != Config().distill.weights and c.backbone != 'wide_resnet50_2':
+    if not weights_apply(config):
         raise UserError(f"distill.weights is {c.weights}, which is not applicable to the backbone {c.backbone}; "
                         "it chooses between the weights of wide_resnet50_2.")
     backbone.file(c.weights)
