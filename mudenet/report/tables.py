@@ -69,7 +69,7 @@ def write_results(
 
 # %% ../../nbs/report/78_tables.ipynb #144ee1da
 PAGES = ('*.qmd', 'experiments/*.qmd', 'CHANGELOG.md', 'CONTRIBUTING.md')
-FILES = ('_quarto.yml', 'CITATION.cff', 'experiments/site/*', 'experiments/results/*/*.png')     # taken as they are
+FILES = ('_quarto.yml', 'CITATION.cff', 'experiments/site/*', 'experiments/results/*/*.webp')     # taken as they are
 
 def _written_files(log:Log)->dict[str, bytes]:
     "Pages with their equations set, each experiment's with links to its neighbors, and files."

@@ -18,7 +18,7 @@ def _publish_record(record:Record, picture:Path, published:Path)->bool:
     old = Record.read(published) if published.exists() else None
     same_maps = old is not None and old.config_hash == record.config_hash and old.images == record.images
     same = same_maps and old.metrics.items() <= record.metrics.items()
-    shown = published.with_suffix('.png')
+    shown = published.with_suffix('.webp')
     if not same_maps: shown.unlink(missing_ok=True)           # it was of the old record
     if record.dataset['benchmark'] == GENERATED and picture.exists() and not shown.exists():
         write_atomic(shown, picture.read_bytes())

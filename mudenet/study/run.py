@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Budget', 'Dataset', 'Device', 'Precision', 'Id', 'Overrides', 'Run', 'run_parameters', 'check_parameters',
-           'image_fingerprint', 'Job', 'parse_overrides', 'resolve_precision', 'make_job', 'find_images', 'plan_run']
+           'image_fingerprint', 'Job', 'parse_overrides', 'resolve_precision', 'check_compute', 'make_job',
+           'find_images', 'plan_run']
 
 # %% ../../nbs/study/56_run.ipynb #649b221e
 import ast, contextlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 import tyro, yaml
-from ..core.config import apply_delta, BUDGETS, check_seed, Config, resolve_budget, typed
+from ..core.config import apply_delta, BUDGETS, check_seed, Compute, Config, resolve_budget, typed
 from ..core.errors import choose, UserError
 from ..core.files import check_writable, project_path, read_json, user_path, write_json
 from ..core.machine import resolve_device
@@ -137,12 +138,20 @@ def resolve_precision(
     precision:str,      # as in `Run`
     device:str,         # 'cpu' or 'cuda'
 )->str:                 # 'fp32', 'tf32' or 'bf16'
-    "Which precision is meant; `tf32` needs CUDA."
+    "Which precision is meant."
     if precision == 'auto': return 'tf32' if device == 'cuda' else 'fp32'
-    choose('Precision', precision, ['auto', 'fp32', 'tf32', 'bf16'])
-    if precision == 'tf32' and device != 'cuda':
+    return choose('Precision', precision, ['auto', 'fp32', 'tf32', 'bf16'])
+
+def check_compute(
+    compute:Compute,    # the config's group
+    device:str,         # 'cpu' or 'cuda'
+)->None:
+    "Refuse what this device cannot compute."
+    if device == 'cuda': return
+    if compute.precision == 'tf32':
         raise UserError("The precision 'tf32' was asked for, which needs CUDA; take 'fp32' or 'auto'.")
-    return precision
+    if compute.compile == 'cuda-graphs':
+        raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
 
 def make_job(
     run:Run,                             # its seed, budget and device checked
@@ -155,8 +164,7 @@ def make_job(
     if run.backbone: config = apply_delta(config, {'distill.backbone': run.backbone})
     config = apply_delta(config, {'compute.precision': resolve_precision(run.precision, run.device)})
     config = apply_delta(config, overrides)
-    if config.compute.compile == 'cuda-graphs' and run.device != 'cuda':
-        raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
+    check_compute(config.compute, run.device)
     name = run.experiment + (f'+{config.hash()}' if overrides else '')
     where = setting_folder(source.name, source.category, config.distill.backbone, run.budget, run.device,
                            config.compute.precision)

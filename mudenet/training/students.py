@@ -81,9 +81,9 @@ def parts_to_train(
     return tuple(p for p in PARTS if p in parts)
 
 @stage(Stage('student1', needs=('teacher',),
-             reads=(*IMAGE_FIELDS, *DESCRIPTOR_FIELDS, *FIT_FIELDS, 'train.student1_weight'), version=2),
+             reads=(*IMAGE_FIELDS, *DESCRIPTOR_FIELDS, *FIT_FIELDS, 'train.student1_weight'), version=3),
        Stage('autoencoder', needs=('teacher',), reads=autoencoder_reads, version=2),
-       Stage('student2', needs=('teacher', 'autoencoder'), reads=STUDENT2_FIELDS, version=2))
+       Stage('student2', needs=('teacher', 'autoencoder'), reads=STUDENT2_FIELDS, version=3))
 def make_students(
     context:StageContext,                 # of the run
     results:dict[str, StageResult],       # of the teacher

@@ -197,7 +197,9 @@ def test_how_it_is_computed_leaves_the_losses_as_they_were(device, name, plain_l
         assert losses[stage] == [pytest.approx(epoch, rel=tolerance) for epoch in epochs]
 
 
-@pytest.mark.parametrize('asked', [dict(overrides={'compute.compile': 'cuda-graphs'}), dict(precision='tf32')])
+@pytest.mark.parametrize('asked', [
+    dict(overrides={'compute.compile': 'cuda-graphs'}), dict(precision='tf32'),
+    dict(overrides={'compute.precision': 'tf32'})])
 def test_what_cuda_alone_can_do_is_refused_on_the_cpu(asked, tmp_path):
     with pytest.raises(UserError, match='needs CUDA'): smoke_job(tmp_path, device='cpu', **asked)
 
