@@ -9,6 +9,7 @@ __all__ = ['placements', 'delong']
 import numpy as np
 from scipy.stats import norm, rankdata
 from ..core.errors import UserError
+from .ranks import as_truth
 
 # %% ../../nbs/metrics/47_delong.ipynb #9ae3f6b1
 def placements(
@@ -29,7 +30,10 @@ def delong(
     level:float=0.95,    # of the interval
 )->tuple[float, float, float]:   # mean difference of the AUROCs, and the interval's ends
     "The mean difference of image AUROC and its interval over test images."
-    labels, scores, others = np.asarray(labels, bool), np.atleast_2d(scores), np.atleast_2d(others)
+    labels, scores, others = as_truth(labels), np.atleast_2d(scores), np.atleast_2d(others)
+    if not scores.shape == others.shape == (len(scores), *labels.shape):
+        raise UserError(f"There are {labels.shape} labels, and scores of {scores.shape} and {others.shape}; "
+                        "they must agree.")
     if labels.sum() < 2 or (~labels).sum() < 2: raise UserError("DeLong's interval needs two images of each class.")
     pairs = [(placements(labels, a), placements(labels, b)) for a, b in zip(scores, others)]
     defective = np.mean([a[0] - b[0] for a, b in pairs], 0)

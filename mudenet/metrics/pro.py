@@ -9,7 +9,7 @@ __all__ = ['region_weights', 'pro_area', 'aupro']
 import numpy as np
 from scipy import ndimage
 from ..core.errors import UserError
-from .ranks import check_limit, RankCounts, rank_counts
+from .ranks import as_truth, check_limit, RankCounts, rank_counts
 
 # %% ../../nbs/metrics/41_pro.ipynb #3067a80e
 def _span(on:np.ndarray)->slice:
@@ -22,7 +22,7 @@ def region_weights(
 )->np.ndarray:            # one weight a defective pixel, in the order of masks.ravel(); they sum to 1
     "The share of the mean overlap that each defective pixel carries."
     if connectivity not in (4, 8): raise UserError(f"connectivity is {connectivity}; it must be 4 or 8.")
-    masks = np.asarray(masks, dtype=bool)
+    masks = as_truth(masks)
     if masks.ndim != 3: raise UserError(f"The masks have the shape {masks.shape}; PRO needs (N,H,W).")
     structure, rows, columns = ndimage.generate_binary_structure(2, connectivity//4), masks.any(2), masks.any(1)
     regions, n = [], 0
@@ -47,7 +47,7 @@ def _area_on_grid(ranks:RankCounts, weights:np.ndarray, limit:float, n:int)->flo
     fpr, pro = np.append(0, marked[0]/len(nominal)), np.append(0, overlap[marked[1]])
     cut = np.searchsorted(fpr, limit, 'right')
     if cut < len(fpr): fpr, pro = np.append(fpr[:cut], limit), np.append(pro[:cut], np.interp(limit, fpr, pro))
-    return float(np.trapezoid(pro, fpr)/limit)
+    return min(1., float(np.trapezoid(pro, fpr)/limit))
 
 def pro_area(
     ranks:RankCounts,              # of `rank_counts`

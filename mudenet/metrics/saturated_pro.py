@@ -9,7 +9,7 @@ __all__ = ['saturated_area', 'spro']
 from collections.abc import Sequence
 import numpy as np
 from ..core.errors import UserError
-from .ranks import TopScores, check_limit, checked
+from .ranks import as_truth, check_limit, checked, TopScores
 
 # %% ../../nbs/metrics/43_saturated_pro.ipynb #e72c5185
 def saturated_area(
@@ -17,7 +17,7 @@ def saturated_area(
     mask,           # (H,W), true for the defect's pixels
 )->int:             # pixels, at least 1
     "How much of a defect must be marked for full overlap."
-    area, threshold = int(np.count_nonzero(mask)), entry['saturation_threshold']
+    area, threshold = int(as_truth(mask).sum()), entry['saturation_threshold']
     if not area: raise UserError(f"The mask of the defect {entry.get('defect_name', '')} marks no pixel; remove it.")
     return max(1, int(threshold*area) if entry['relative_saturation'] else int(min(threshold, area)))
 

@@ -18,8 +18,8 @@ from ..core.files import PROJECT
 from ..data.dataset import split_holdout
 from ..data.sources import augmentation_row, GENERATED
 from ..metrics.curves import all_figures, contradictions, score_contradictions
-from ..metrics.rounded import (  # noqa: F401 — the pages take some of these from here
-    figures_at, KINDS, names_in, paired_figures, prose, recompute, table_findings, unsourced)
+from ..metrics.resampling import draw_faults
+from ..metrics.rounded import names_in, paired_figures, prose, table_findings, unsourced
 from ..model.mudenet import BRANCHES, PARTS
 from ..training.history import history_faults
 from .experiments import config_of, Experiment, load_experiments, METRICS
@@ -50,7 +50,7 @@ def _figure_findings(r:Record)->list[str]:
     "Do the figures follow from image scores and curves, and is each there that a record must hold?"
     m, score, metric = r.metrics, r.config.get('score', {}), r.config.get('metric', {})
     found = score_contradictions([i['type'] for i in r.images], r.scores, r.curves, m)
-    found += contradictions(r.curves, m, metric.get('num_thresholds'))
+    found += contradictions(r.curves, m, metric.get('num_thresholds')) + draw_faults(r.draws, m)
     if 'pixel_auroc' in m and r.curves['pixels'][1] != len(r.images)*r.config['data']['image_size']**2:
         found.append('its curves are of another number of pixels than its images.')
     branches = () if r.experiment == COMPARATOR else BRANCHES[:2 + score.get('backbone_branch', False)]

@@ -7,10 +7,11 @@ __all__ = ['VERDICTS', 'JUDGMENTS', 'Groups', 'paired_interval', 'paired_p', 'ho
            'seeds_needed', 'Comparison', 'metric_values', 'other_images', 'compare', 'compare_all']
 
 # %% ../../nbs/study/55_compare.ipynb #460ee5a4
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 import numpy as np
 from .experiments import Experiment, METRICS
 from ..metrics.delong import delong
+from ..metrics.resampling import paired_draws
 from .records import group_records, Record, Setting
 
 # %% ../../nbs/study/55_compare.ipynb #7351f5a6
@@ -135,7 +136,7 @@ class Comparison:
     config_hash:str = ''
     parent_hash:str = ''
     verdict:str = ''               # of `verdict`, or 'the same', 'no rule', 'not measured'
-    images:tuple[float, float]|None = None     # interval of the difference in image AUROC over test images
+    images:dict[str, tuple[float, float]] = field(default_factory=dict)     # of `other_images`, by metric
     adjusted:float|None = None     # p of the deciding metric, adjusted over all comparisons of the setting (Holm)
 
 Groups = dict[tuple[Setting, str, str], dict[int, Record]]     # as `group_records` returns them
@@ -165,11 +166,15 @@ def _judged(e:Experiment, metrics:dict[str, Paired])->str:
 def other_images(
     own:list[Record],       # of an experiment, one a seed
     parent:list[Record],    # of its parent, of the same seeds
-)->tuple[float, float]|None:     # None where the images do not allow it
-    "The interval of the mean difference in image AUROC over test images, from the records' scores (DeLong)."
-    labels = own[0].labels
-    if min(sum(labels), len(labels) - sum(labels)) < 2: return None
-    return delong(labels, [r.scores for r in own], [r.scores for r in parent])[1:]
+)->dict[str, tuple[float, float]]:   # by metric, as far as the records allow it
+    "The interval of each mean difference over test images: image AUROC by DeLong, the others by paired draws."
+    labels, out = own[0].labels, {}
+    if min(sum(labels), len(labels) - sum(labels)) > 1:
+        out['image_auroc'] = delong(labels, [r.scores for r in own], [r.scores for r in parent])[1:]
+    for metric in own[0].draws:
+        drawn = [[r.draws.get(metric) for r in records] for records in (own, parent)]
+        if None not in drawn[0] + drawn[1]: out[metric] = paired_draws(*drawn)
+    return out
 
 def compare(
     experiment:Experiment,   # with a parent

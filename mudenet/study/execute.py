@@ -22,6 +22,7 @@ from ..data.cable import generate_cable, GENERATOR
 from ..data.dataset import Dataset, load_dataset
 from ..data.sources import GENERATED
 from ..metrics.curves import record_curves
+from ..metrics.resampling import record_draws
 from ..model.backbone import load_backbone, weights_fingerprint
 from ..model.memory_bank import memory_maps, PATCHES
 from ..model.mudenet import NETWORKS
@@ -94,7 +95,7 @@ def make_record(
         data_facts(job, ds, out.train_idx, out.calibration_idx), out.metrics, image_facts(ds, out.maps),
         {k: round(v, 3) for k, v in durations.items()}, peak_memory(job.device), out.losses, out.keys, out.reused,
         out.backbone_weights, record_curves(ds.labels, image_scores(out.maps), ds.masks, out.maps),
-        declared_rule(load_experiments()[job.experiment]))
+        record_draws(ds.labels, ds.masks, out.maps), declared_rule(load_experiments()[job.experiment]))
 
 # %% ../../nbs/study/57_execute.ipynb #3130c1a0
 TYPES = 'types.webp'     # of these pictures, in a run's folder and beside its published record
@@ -226,7 +227,8 @@ def measure_bank(
     record = Record(COMPARATOR, job.seed, job.budget, config, canonical_hash(config), environment(device),
                     data_facts(job, ds, train_idx, calibration_idx), metrics, image_facts(ds, maps), seconds,
                     peak_memory(device), backbone_weights=weights_fingerprint(bank), model_bytes=took['bytes'],
-                    curves=record_curves(ds.labels, image_scores(maps), ds.masks, maps))
+                    curves=record_curves(ds.labels, image_scores(maps), ds.masks, maps),
+                    draws=record_draws(ds.labels, ds.masks, maps))
     return RunResult(record, maps)
 
 def execute_bank(

@@ -74,6 +74,7 @@ class Record:
     reused:list = field(default_factory=list)      # stages that were taken from earlier runs
     backbone_weights:str = ''                      # a fingerprint of the backbone's weights
     curves:dict = field(default_factory=dict)      # of `record_curves`: the figures over pixels follow from them
+    draws:dict = field(default_factory=dict)       # of `record_draws`: figures over pixels on drawn test images
     rule:dict = field(default_factory=dict)        # of `declared_rule`, at the run; empty: of a memory bank
     model_bytes:int|None = None                    # of a memory bank
     digest:str = ''                                # of all the other fields, since it was written
@@ -177,6 +178,7 @@ def not_recomputed()->list[str]:     # a sentence each
         'Image scores and the curves over pixels: they come from maps, which are not published. The run, done again '
         'on the same machine, gives the same ones.',
         'Figures by branch and level, AUPIMO, and sPRO by defect type: only that they lie between 0 and 1.',
+        'Figures on drawn test images: only that those on all of them lie amid.',
         "Pixel average precision and F1 beyond the bounds of the curve, and PRO by thresholds beyond what is "
         'plausible.',
         'Losses: only their number, their signs and jumps, and that no other seed has them.',

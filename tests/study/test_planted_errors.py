@@ -7,6 +7,7 @@ from mudenet.core.config import apply_delta, canonical_hash
 from mudenet.core.machine import environment
 from mudenet.data.dataset import Dataset
 from mudenet.metrics.curves import record_curves
+from mudenet.metrics.resampling import record_draws
 from mudenet.model.score import image_scores, smooth
 from mudenet.study.audit import audit_log, audit_page, audit_record, audit_together, load_reported, Sources
 from mudenet.study.evaluate import by_branch, evaluate
@@ -59,7 +60,8 @@ def made_record(experiment, seed, name='generated', category='cable', row='HC'):
     record = Record(
         experiment, seed, 'cpu', values[1], values[0], environment('cpu'), dataset, metrics, images, {}, {},
         {} if bank else losses, {} if bank else stage_keys(config, seed, data), [], 'weights',
-        record_curves(ds.labels, image_scores(maps), ds.masks, maps), {} if bank else declared_rule(LOG[experiment]))
+        record_curves(ds.labels, image_scores(maps), ds.masks, maps), record_draws(ds.labels, ds.masks, maps),
+        {} if bank else declared_rule(LOG[experiment]))
     record.digest = record.content_digest()
     return record
 
@@ -153,7 +155,8 @@ FIGURES = dict(
     image_roc=put('curves', 'image_roc', lowered), pixel_roc=put('curves', 'pixel_roc', shifted),
     pro_curve=put('curves', 'pro', lowered), pro_log_curve=put('curves', 'pro_log', lowered),
     a_falling_curve=put('curves', 'pro', lambda c: [c[0], c[1][::-1]]), pixels=put('curves', 'pixels', [10, 20]),
-    a_missing_curve=drop('curves', 'pro'))
+    a_missing_curve=drop('curves', 'pro'), fewer_draws=put('draws', 'aupro', lambda d: d[:-1]),
+    other_draws=put('draws', 'pixel_auroc', lambda d: [v/2 for v in d]))
 PLACES = dict(
     seed=put('seed', 43), experiment=put('experiment', 'e5.4'), budget=put('budget', 'cpu-large'),
     device=put('environment', 'device', 'cuda'), an_unknown_device=put('environment', 'device', 'tpu'),
