@@ -24,11 +24,11 @@ from .paint import COLORS, expose, paint
 DEFECTS = dict(bent_wire=13, cable_swap=12, combined=11, cut_inner_insulation=14, cut_outer_insulation=10,
                missing_cable=12, missing_wire=10, poke_insulation=10)   # as many as in MVTec AD
 LOGICAL = ('cable_swap', 'missing_cable')       # the parts are whole, their arrangement is not
-WIRES, WIRE_LENGTH = (4, 16), (22., 45.)        # bent ones: how many, how long; units
-INNER_CUT, INNER_DEPTH = (16., 40.), (18., 34.)  # width at the rim of the core, depth; units
-OUTER_CUT, OUTER_DEPTH = (5., 24.), (20., 48.)  # width at the rim of the sheath, depth; units
-GONE = (.5, 1.)                                 # share of a core's strands that is missing
-POKES, POKE_RADIUS = (3, 8), (7., 13.)          # holes of a poke; the radius of the largest, units
+WIRES, WIRE_LENGTH = (6, 18), (22., 45.)        # bent ones: how many, how long; units
+INNER_CUT, INNER_DEPTH = (20., 44.), (20., 36.)  # width at the rim of the core, depth; units
+OUTER_CUT, OUTER_DEPTH = (4., 20.), (16., 44.)  # width at the rim of the sheath, depth; units
+GONE = (.75, 1.)                                # share of a core's strands that is missing
+POKES, POKE_RADIUS = (5, 11), (8.5, 15.)        # holes of a poke; the radius of the largest, units
 LOST = (.4, 1.)                                 # opacity of the dark over a core that is drawn back
 
 # %% ../../nbs/data/18_cable.ipynb #80793e01
@@ -94,8 +94,8 @@ def _poke(scene:Scene, place:int, rng:np.random.Generator)->None:
     "A few holes side by side, with cracks."
     middle, size = unit(rng.uniform(0, math.tau))*rng.uniform(25, 88), _scaled(rng, *POKE_RADIUS)
     for _ in range(rng.integers(*POKES, endpoint=True)):
-        at = middle + size*rng.uniform(-1.8, 1.8, 2)
-        scene.marks.append(Blot(at, size*rng.uniform(.5, 1), draw_outline(rng, .4), .95))
+        at = middle + size*rng.uniform(-2.2, 2.2, 2)
+        scene.marks.append(Blot(at, size*rng.uniform(.25, 1), draw_outline(rng, .4), .95))
         if rng.uniform() < .5:
             along = unit(rng.uniform(0, math.tau))*size*rng.uniform(2, 4)
             scene.marks.append(_slit(rng, at, along, size*rng.uniform(.4, .8), (66,70,72), (170,205,220)))

@@ -15,9 +15,9 @@ import numpy as np
 
 # %% ../../nbs/data/16_scene.ipynb #ea63c8a0
 SIZE = 256                            # units that a picture is wide
-SHIFT, TURN, SCALE = 4., 5., .03      # of the cable: at most, in units; in degrees; relative
-LEAN, CORE_LEAN = 3., 2.2             # of the whole cable and of each core against it, units
-LIGHT, CAST, SLOPE = .07, .025, .10   # brightness of the light, its color, its fall over half the picture; relative
+SHIFT, TURN, SCALE = 3.7, 4.6, .03      # of the cable: at most, in units; in degrees; relative
+LEAN, CORE_LEAN = 3., 2.05            # of the whole cable and of each core against it, units
+LIGHT, CAST, SLOPE = .067, .025, .095   # brightness of the light, its color, its fall over half the picture; relative
 FOCUS = (.35, .85)                    # radius of the blur, units
 NOISE = 2.5                           # of the sensor, of 255
 DUST = 1.                             # how dense dust and pits are
