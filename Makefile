@@ -10,6 +10,7 @@ NOTEBOOK = experiments/run.ipynb
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[study,dev,sweep,deploy,bench]'
+	mkdir -p runs
 	touch $@
 
 run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, five to ten minutes
@@ -25,6 +26,7 @@ EXPERIMENTS ?= all
 SEEDS ?= 42,123,7
 DATA ?=
 DATASET ?= auto
+# Names with commas between; a comma within a name is written with a backslash: CATEGORIES='nuts\, large,bolts'
 CATEGORIES ?=
 PROFILE ?= local
 GPUS ?= 1
@@ -38,8 +40,8 @@ study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; 
 	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) \
 		$(if $(filter local,$(PROFILE)),--resources gpu=$(GPUS)) $(DRY) --config $(CONFIG)
 
-lab: .venv/installed   ## the notebooks in JupyterLab
-	$(BIN)/jupyter lab
+lab: .venv/installed   ## the notebooks in JupyterLab, which saves them clean
+	JUPYTER_CONFIG_PATH="$(CURDIR)/nbs/.jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab
 
 bench: .venv/installed ## ratios measured in one run, on this machine
 	$(BIN)/mudenet bench
@@ -47,7 +49,8 @@ bench: .venv/installed ## ratios measured in one run, on this machine
 nbs: .venv/installed   ## after editing nbs/: export the package, run the lessons in place, clean the notebooks
 	$(BIN)/nbdev_export
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb nbs/*/*.ipynb
-	$(BIN)/nbdev_clean && $(BIN)/nbdev_clean --fname experiments
+	$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace experiments/*.ipynb
+	$(BIN)/nbdev_clean && for n in experiments/*.ipynb; do $(BIN)/nbdev_clean --fname $$n || exit; done
 
 publish: .venv/installed ## copy finished runs' records and pictures to experiments/results/ and draw README's figure
 	$(BIN)/mudenet publish

@@ -12,7 +12,7 @@ from tyro.conf import ConsolidateSubcommandArgs, FlagCreatePairsOff
 from tyro.extras import subcommand_cli_from_dict
 from .command.files import Bench, Data, Export, GpuCheck, Predict, Publish, Site
 from .command.study import Audit, DoRun, List, MemoryBank, Plan, Several, Show, Table
-from .core.errors import UserError
+from .core.errors import shown, UserError
 
 # %% ../nbs/92_command.ipynb #b459639a
 COMMANDS = {
@@ -45,6 +45,10 @@ def main(
         return 0
     except UserError as e:
         print(e, file=sys.stderr)
+        return 2
+    except MemoryError as e:
+        print(shown(f"There is not enough memory ({e or 'none is left'}); take smaller images, or a smaller budget."),
+              file=sys.stderr)
         return 2
     except KeyboardInterrupt as e:
         print(str(e) or 'Interrupted; the same command goes on.', file=sys.stderr)

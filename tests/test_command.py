@@ -2,7 +2,8 @@
 import json, os, shutil, signal, subprocess, sys
 from importlib.metadata import version
 import pytest
-from layouts import make_mvtec_ad, mask
+from conftest import ROOT
+from layouts import make_good_only, make_mvtec_ad, mask
 from mudenet.__main__ import COMMANDS, main
 from mudenet.study.execute import measure_bank
 from mudenet.study.experiments import ancestry, load_experiments
@@ -101,6 +102,21 @@ def test_a_memory_bank_in_text_and_json(smoke_run, tmp_path, capsys):
     assert json.loads((folder/'record.json').read_text()) == record
 
 
+def test_a_memory_bank_without_defects_says_what_it_cannot_measure(tmp_path, capsys):
+    make_good_only(tmp_path/'data')
+    said = say(capsys, 'memory-bank', *SMOKE, '--data-root', tmp_path/'data', '--runs-dir', tmp_path/'runs')
+    names, reasons = said.splitlines()[-2:]
+    assert names.split()[0] == 'image_auroc' and reasons.startswith('no defective test images')
+
+
+def test_images_too_large_for_the_memory_are_one_sentence(monkeypatch, capsys):
+    def full(self): raise MemoryError('Unable to allocate 10.9 TiB')
+    monkeypatch.setattr(COMMANDS['list'], '__call__', full)
+    assert main(['list']) == 2
+    out, err = capsys.readouterr()
+    assert out == '' and 'not enough memory (Unable to allocate 10.9 TiB); take smaller' in err and err.count('\n') == 1
+
+
 def test_a_dataset_is_checked_and_its_faults_end_with_1(tmp_path, capsys):
     make_mvtec_ad(tmp_path)
     assert 'Nothing is wrong.' in say(capsys, 'data', 'check', tmp_path)
@@ -171,10 +187,13 @@ def test_the_site_counts_its_files_and_pages(monkeypatch, tmp_path, capsys):
     (['show', 'exp99'], "Experiment 'exp99' does not exist"),
     (['run', 'retaind'], "did you mean 'retained'?"),
     (['run', 'retained', *SMOKE, '--set', 'train.epoch=3'], "did you mean 'train.epochs'?"),
+    (['run', 'retained', *SMOKE, '--set', '=5'], "overrides names no field for the value '5'; write FIELD=VALUE"),
     (['run', 'retained', *SMOKE, '--data-root', '/nowhere'], '/nowhere does not exist'),
     (['run', 'retained', *SMOKE, '--runs-dir', '/proc/none'], 'give another runs_dir'),
     (['several'], 'No run is named; name each as ID:SEED'),
     (['several', 'retained:x', *SMOKE], "takes a whole number, not 'x'"),
+    (['several', 'retained', '--at-once', '0', *SMOKE], 'at_once is 0; it must be 1 or more'),
+    (['several', 'retained', '--minutes', 'nan', *SMOKE], 'minutes is nan; it must be 0 or more'),
     (['plan', '--experiments', 'exp99'], "Experiment 'exp99' does not exist"),
     (['plan', '--seeds', '42,x'], "takes a whole number, not 'x'"),
     (['memory-bank', *SMOKE, '--category', 'bottle'], 'there is: cable'),
@@ -250,6 +269,49 @@ def test_the_help_names_every_command_and_each_option_says_what_it_does(capsys):
 
 def test_the_version_is_that_of_the_distribution(capsys):
     assert say(capsys, '--version') == f"mudenet {version('mudenet')}\n"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    "A function that types commands where the package is all there is, as `pip install` of a wheel leaves it."
+    shutil.copytree(ROOT/'mudenet', tmp_path/'lib'/'mudenet')
+    (tmp_path/'runs'/'retained'/'x'/'seed42').mkdir(parents=True)
+    (tmp_path/'runs'/'retained'/'x'/'seed42'/'record.json').write_text('{}')
+    code = f"""
+import json, sys
+import mudenet
+assert mudenet.__file__.startswith({str(tmp_path)!r})
+from mudenet.__main__ import main
+for command in json.loads(sys.argv[1]): print(command[0], main(command), file=sys.stderr)"""
+    def type_all(commands):
+        done = subprocess.run([sys.executable, '-c', code, json.dumps(commands)], cwd=tmp_path, capture_output=True,
+                              text=True, env=os.environ | dict(PYTHONPATH=str(tmp_path/'lib')))
+        return done.stderr.splitlines()
+    return type_all
+
+
+def test_what_needs_the_checkout_says_so_before_it_writes_anything(installed, tmp_path):
+    commands = [['list'], ['show', 'exp1'], ['table'], ['audit'], ['plan'], ['run', 'retained'],
+                ['several', 'retained'], ['memory-bank'], ['bench'], ['gpu-check', '--write'], ['publish'], ['site']]
+    said = installed(commands)
+    for command, sentence, status in zip(commands, said[::2], said[1::2]):
+        assert 'holds no experiments; they come with the project' in sentence, command
+        assert status == f'{command[0]} 2'
+    assert len(said) == 2*len(commands)
+    assert {p.name for p in tmp_path.iterdir()} == {'lib', 'runs'}
+
+
+def test_what_needs_no_checkout_works_without_it(installed, tmp_path):
+    make_mvtec_ad(tmp_path/'mvtec_ad')
+    commands = [['--version'], ['data', 'list'], ['data', 'check', 'mvtec_ad']]
+    assert installed(commands) == ['--version 0', 'data 0', 'data 0']
+
+
+def test_the_site_reads_its_arguments_before_it_touches_anything(monkeypatch, capsys):
+    def touched(*_): raise AssertionError('its output would be gone')
+    for name in ('report.tables.write_log', 'report.site.render'): monkeypatch.setattr(f'mudenet.{name}', touched)
+    for args in (['--help'], ['--only-logs'], ['somewhere']):
+        with pytest.raises(SystemExit): main(['site', *args])
 
 
 # A terminal

@@ -5,7 +5,8 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT/'nbs').rglob('[!.]*.ipynb'))
-LEFT_OUT = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', '.last_checked')
+EXECUTED = sorted((ROOT/'experiments'/'executed').glob('*.ipynb'))      # runs that are kept as they ended
+LEFT_OUT = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', '.last_checked', 'executed')
 
 
 def nbdev(command, *args, cwd=ROOT):
@@ -60,6 +61,10 @@ def test_clean_changes_nothing(checkout):
 
 
 def test_no_committed_notebook_names_a_place():
-    for path in [*NOTEBOOKS, *(ROOT/'experiments').glob('*.ipynb')]:
+    for path in [*NOTEBOOKS, *EXECUTED, *(ROOT/'experiments').glob('*.ipynb')]:
         text = path.read_text()
         assert not [place for place in ('/home/', '/root/', '/Users/', '/work/', '/tmp/') if place in text], path
+
+
+@pytest.mark.parametrize('path', EXECUTED, ids=lambda path: path.stem)
+def test_a_kept_run_is_small(path): assert path.stat().st_size <= 400_000

@@ -11,7 +11,7 @@
   const lists = ['data', 'budget'].map(name => {
     const k = names.indexOf(name), list = Object.assign(document.createElement('select'), {className: 'form-select'});
     list.setAttribute('aria-label', `Show one ${name}`);
-    list.append(new Option(`all ${name}`, ''), ...[...new Set(rows.map(r => text(r, k)))].sort().map(v => new Option(v, v)));
+    list.append(new Option(`any ${name}`, ''), ...[...new Set(rows.map(r => text(r, k)))].sort().map(v => new Option(v, v)));
     return {k, list};
   });
   const filter = () => rows.forEach(row => {

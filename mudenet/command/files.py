@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
-from .study import Answer
+from .study import Answer, check_checkout
 from ..core.files import left_out_lines, user_path
 from ..core.text import text_table
 from ..data.sources import BENCHMARKS
@@ -130,6 +130,7 @@ class Bench:
 
     def __call__(self)->Answer:
         from mudenet.bench.bench import write_bench
+        check_checkout()
         return Answer(write_bench(), 'Written to experiments/bench.json.')
 
 @dataclass
@@ -142,6 +143,7 @@ class GpuCheck:
     def __call__(self)->Answer:
         from mudenet.bench import gpu_check
         from mudenet.core.files import write_json
+        if self.write: check_checkout()
         found = gpu_check.gpu_check(gpu_check.make_card('cuda', self.backbone))
         if self.write: write_json(gpu_check.FILE, found)
         wrong = sum(not r['good'] for r in found['rows'])
@@ -156,6 +158,7 @@ class Publish:
     def __call__(self)->Answer:
         from mudenet.report.tables import write_results
         from mudenet.study.publish import publish
+        check_checkout()
         written = [str(p) for p in publish(self.runs_dir)]
         write_results()
         return Answer(dict(records=written), f'{len(written)} records.')
@@ -169,6 +172,7 @@ class Site:
     def __call__(self)->Answer:
         from mudenet.report.site import render
         from mudenet.report.tables import write_log
+        check_checkout()
         done = write_log()
         text = ', '.join(f'{n} files in {folder}/' for folder, n in done.items())
         if self.only_log: return Answer(done, text)

@@ -90,6 +90,7 @@ class Score:
     sigma:float = ranged(4.0, ge=0, lt=64)     # Gaussian smoothing, pixels of a 256-px image (Exp. 1)
     interpolation:Literal['bilinear', 'bicubic'] = 'bilinear'   # of the fused map to the image's size (E5.2)
     smooth_first:bool = False     # smooth before upsampling (E5.3)
+    top:float = ranged(0., absent=0., ge=0, lt=1)     # share of highest pixels whose mean is the score; 0: the maximum
 
 @dataclass(frozen=True)
 class Metric:

@@ -18,13 +18,14 @@ from ..core.files import files_in, walk
 # %% ../../nbs/data/10_images.ipynb #a8becbde
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')     # the usual ones
 _NO_PICTURES = ('BUFR', 'EPS', 'GRIB', 'HDF5', 'MPEG', 'WMF')        # Pillow needs another program for them
-_CONVERT = ('.heic', '.heif', '.jxl', '.exr', '.dcm', '.svg', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf')
+_CONVERT = ('.heic', '.heif', '.jxl', '.exr', '.dcm', '.svg', '.eps', '.pdf', '.dng', '.cr2', '.cr3', '.nef', '.arw',
+            '.raf', '.orf')
 
 @functools.cache
 def _endings()->frozenset[str]:
     "Endings of what Pillow opens."
     return frozenset(e for e, kind in Image.registered_extensions().items()
-                     if kind in Image.OPEN and kind not in _NO_PICTURES)
+                     if kind in (*Image.OPEN, 'MPO') and kind not in _NO_PICTURES)      # MPO is opened as JPEG
 
 def picture_fault(
     path:Path,    # a file

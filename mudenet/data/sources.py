@@ -7,7 +7,7 @@ __all__ = ['BENCHMARKS', 'GENERATED', 'ARCHIVES', 'Benchmark', 'augmentation_row
            'find_source', 'checked_source']
 
 # %% ../../nbs/data/12_sources.ipynb #b0a2dc79
-import os, hashlib
+import hashlib, os, re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,14 @@ def _check_inside(root:Path)->None:
             raise UserError(f"The data folder {root} is a part of the category {outer}; give that folder, or the one "
                             "that holds it.")
 
+def _named(sources:list[Source])->list[Source]:
+    "The sources, unless records would call them as they call the cables that this library paints."
+    s = sources[0]
+    if not re.fullmatch(rf'{GENERATED}(-\d+)?', s.name): return sources
+    folder = s.root/s.category if s.label else s.root
+    raise UserError(f"The data folder {folder} would be called '{s.name}' in records, as the cables are that this "
+                    "library paints; rename it.")
+
 def recognize(
     root,                   # a folder that holds categories, or one of them
     dataset:str='auto',     # a key of `BENCHMARKS`, or 'auto'
@@ -152,9 +160,9 @@ def recognize(
     _check_inside(root)
     for name, b in known.items():
         if b.is_category(root):
-            return [Source(name, root.parent, root.name, root.name if name == 'folder' else '')]
+            return _named([Source(name, root.parent, root.name, root.name if name == 'folder' else '')])
     for name, b in known.items():
-        if found := _categories(root, b): return [Source(name, root, category) for category in found]
+        if found := _categories(root, b): return _named([Source(name, root, category) for category in found])
     of, looks = '' if dataset == 'auto' else f' of {dataset}', ' or '.join(b.looks for b in known.values())
     raise UserError(f"The data folder {root} holds no category{of} ({looks}); give the folder that holds the "
                     "categories as data_root.")
@@ -187,10 +195,7 @@ def find_source(
         raise UserError(f"Category '{category}' does not exist in {data_root}; there are: {names}.{commas}")
     if not category and len(found) > 1:
         raise UserError(f"{data_root} has several categories; name one as category: {names}.")
-    source = found[category or next(iter(found))]
-    if source.name != GENERATED: return source
-    raise UserError(f"The data folder {data_root} would be called '{GENERATED}' in records, as the cables are that "
-                    "this library paints; rename it.")
+    return found[category or next(iter(found))]
 
 def checked_source(
     data_root='',           # a folder; empty: the generated cable

@@ -14,7 +14,7 @@ from ..core.config import Score
 from ..data.augment import normalize
 from ..model.networks import PatchDescriptorNetwork, ResidualBlock
 from ..model.mudenet import MuDeNet
-from ..model.score import fusion_weights, upsampling_matrix
+from ..model.score import fusion_weights, image_scores, upsampling_matrix
 
 # %% ../../nbs/deploy/62_detector.ipynb #52794965
 def _followed(m:nn.Module)->list[tuple[str, str]]:
@@ -53,7 +53,7 @@ class Detector(nn.Module):
         self.register_buffer('span', (high - low).clamp(min=torch.finfo(low.dtype).tiny))
         self.register_buffer('weights', fusion_weights(score, range_.shape[2]).flatten()[...,None,None])
         self.register_buffer('matrix', upsampling_matrix(score, size))
-        self.clamp = score.clamp
+        self.clamp, self.top = score.clamp, score.top
         self.eval().requires_grad_(False)
 
     def distances(self,
@@ -69,6 +69,6 @@ class Detector(nn.Module):
         y = (distances - self.low)/self.span
         if self.clamp: y = y.clamp(0, 1)
         maps = self.matrix @ (y*self.weights).sum(1) @ self.matrix.T
-        return maps, maps.amax((1,2))
+        return maps, image_scores(maps, self.top)
 
     def forward(self, images:Tensor)->tuple[Tensor, Tensor]: return self.fuse(self.distances(images))

@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'FinishedRun', 'open_run', 'trace', 'to_onnx', 'to_pt2', 'export', 'TorchScorer']
 
 # %% ../../nbs/deploy/64_export.ipynb #9ac0b9a4
-import io, json, zipfile
+import io, json, os, zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -63,7 +63,7 @@ class FinishedRun:
 def _read_record(folder:Path)->tuple[Record, Config]:
     "The record of a finished run of an experiment, and its config."
     path = folder/'record.json'
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{folder} is not the folder of a finished run: it holds no record.json; "
                         "it is the one named seed… in runs/.")
     record = Record.read(path)
@@ -167,7 +167,7 @@ def export(
     "Write a finished run as one file."
     file = Path(file)
     if file.suffix not in FORMATS: raise UserError(f"{file} must end in .onnx (ONNX Runtime) or .pt2 (torch.export).")
-    if file.exists() and not overwrite: raise UserError(f"{file} exists; give another name, or set overwrite.")
+    if os.path.lexists(file) and not overwrite: raise UserError(f"{file} exists; give another name, or set overwrite.")
     if not 0 < fpr < 1: raise UserError(f"fpr is {fpr}; it must lie between 0 and 1.")
     run = open_run(run)
     if threshold is not None: chosen = given_threshold(threshold)

@@ -69,10 +69,11 @@ def _draw_scale(out:Image.Image, draw:ImageDraw.ImageDraw, top:int, threshold:fl
 def overlay(
     picture:Image.Image,  # of `shrink`
     heat:np.ndarray,      # (S,S): its anomaly map
+    score:float,          # of the picture
     threshold:float,      # the file's
 )->Image.Image:
     "Picture and heatmap side by side, with a caption."
-    (w, h), score = picture.size, heat.max()
+    w, h = picture.size
     out = Image.new('RGB', (max(2*w + 4, 460), h + 24), 'white')
     out.paste(picture, (0, 0))
     out.paste(blend(picture, heat, threshold), (w + 4, 0))

@@ -34,7 +34,7 @@ def list_images(
         if images.suffix.lower() in ARCHIVES: data_folder(images, 'folder of images')     # says what to do
         return {images.name: images}, []
     if not os.path.isdir(images): raise UserError(f"The images {images} do not exist; give a file or a folder.")
-    real, home = images.resolve(), out.resolve()
+    real, home = (Path(os.path.realpath(p)) for p in (images, out))
     if home in (real, *real.parents):
         raise UserError(f"The images {images} lie in {out}, which the results would be written to; "
                         "give another folder for the results.")
@@ -55,9 +55,9 @@ def open_scorer(
     run = user_path(run, 'run')
     if not os.path.exists(run):
         raise UserError(f"The run {run} does not exist; give the folder of a finished run or a deployed file.")
-    if run.is_file() and run.suffix != '.pt2': return Scorer(run)
+    if os.path.isfile(run) and run.suffix != '.pt2': return Scorer(run)
     from mudenet.deploy.export import TorchScorer, export      # torch is needed from here on, and not before
-    if run.is_file(): return TorchScorer(run)
+    if os.path.isfile(run): return TorchScorer(run)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder)/'run.onnx'
         export(run, file)
@@ -73,7 +73,7 @@ def overlay_path(
 
 def _check_folder(out:Path, overwrite:bool)->None:
     "Refuse a folder of results that is finished or cannot be written."
-    if (out/TABLE).exists() and not overwrite:
+    if os.path.lexists(out/TABLE) and not overwrite:
         raise UserError(f"{out} holds a finished prediction ({TABLE}); give another folder, or set overwrite.")
     with tempfile.TemporaryFile(dir=out): pass
 
@@ -81,14 +81,14 @@ def _earlier_heatmaps(out:Path)->list[Path]|None:
     "The heatmaps of the prediction in `out`; None where its table is not one of ours."
     try:
         with open(out/TABLE, newline='', encoding='utf-8') as f: head, *rows = csv.reader(f)
-        heatmaps, home = [overlay_path(out, row[0]) for row in rows if row], (out/HEATMAPS).resolve()
-        inside = all(home in p.resolve().parents for p in heatmaps)
+        heatmaps, home = [overlay_path(out, row[0]) for row in rows if row], os.path.realpath(out/HEATMAPS)
+        inside = all(Path(os.path.realpath(p)).is_relative_to(home) for p in heatmaps)
     except (ValueError, csv.Error): return None
     return heatmaps if head == COLUMNS and inside else None
 
 def _remove_earlier(out:Path)->None:
     "Remove what an earlier prediction wrote, and nothing else."
-    if not (out/TABLE).exists(): return
+    if not os.path.lexists(out/TABLE): return
     heatmaps = _earlier_heatmaps(out)
     if heatmaps is None:
         raise UserError(f"{out/TABLE} is not of an earlier prediction; give another folder for the results.")
@@ -132,7 +132,7 @@ def _write_scores(
     def save(name, picture, heat, score):
         path = overlay_path(out, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        overlay(picture, heat, scorer.threshold).save(path, compress_level=1, compress_type=zlib.Z_RLE)
+        overlay(picture, heat, score, scorer.threshold).save(path, compress_level=1, compress_type=zlib.Z_RLE)
 
     anomalous, skipped, warnings, drawing, workers = 0, [], [], (), min(4, os.cpu_count() or 1)
     with open(out/f'.{TABLE}', 'w', newline='', encoding='utf-8') as f, ThreadPoolExecutor(workers) as pool:

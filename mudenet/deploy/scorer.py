@@ -6,7 +6,7 @@
 __all__ = ['not_deployed', 'Scorer']
 
 # %% ../../nbs/deploy/61_scorer.ipynb #9a5963c2
-import json
+import json, os
 from pathlib import Path
 import numpy as np
 from ..core.errors import UserError
@@ -33,7 +33,7 @@ class Scorer:
         path:Path,         # of `mudenet.deploy.export.export`, ending in .onnx
         threads:int=0,     # for one batch; 0: as many as there are cores
     ):
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             raise UserError(f"The deployed file {path} does not exist; write it with: mudenet export RUN FILE")
         try:
             self.session = _session(Path(path).read_bytes(), threads)

@@ -56,5 +56,5 @@ def calibration_scores(
     for i in range(len(distances)):
         others = torch.cat([distances[:i], distances[i+1:]])
         used = normalization_range(others, score) if own else range_
-        out.append(image_scores(anomaly_maps(distances[i:i+1], used, score, size)))
+        out.append(image_scores(anomaly_maps(distances[i:i+1], used, score, size), score.top))
     return torch.cat(out)

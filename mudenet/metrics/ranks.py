@@ -19,7 +19,7 @@ def _numbers(values, what:str)->np.ndarray:
     except Exception as e: raise UserError(f"The {what} cannot be read as an array ({e}).") from None
     if array.dtype.kind not in 'biuf':
         raise UserError(f"The {what} are of the type {array.dtype}; booleans or numbers are needed.")
-    if np.ma.is_masked(values): raise UserError(f"Some of the {what} are masked out; leave these items out, or fill them.")
+    if np.ma.is_masked(values): raise UserError(f"Some of the {what} are masked out; leave them out, or fill them.")
     return array
 
 def as_truth(

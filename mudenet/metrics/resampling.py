@@ -123,7 +123,7 @@ def record_draws(
     labels,         # (N,), true for a defective image
     masks=None,     # (N,H,W), true for a defective pixel; None: no figures over pixels
     maps=None,      # (N,H,W), larger is more anomalous
-)->dict[str, list[float]]:    # 'pixel_auroc' and 'aupro' of `DRAWS` draws; empty where a draw may hold no defective pixel
+)->dict[str, list[float]]:    # 'pixel_auroc' and 'aupro' by draw; empty where a draw may hold no defective pixel
     "Figures of the draws that all records of these images share."
     labels = np.asarray(labels, dtype=bool)
     if masks is None or labels.all() or not labels.any(): return {}

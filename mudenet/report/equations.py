@@ -20,7 +20,8 @@ def _mathml(part:re.Match)->str:
     "One part of a text: code as it is, an equation as MathML."
     if part['code']: return part['code']
     if part['inline']: return convert(part['inline']).replace('*', '&#x2A;').replace('_', '&#x5F;')
-    return f"\n\n{html_block(convert(part['block'].strip(), display='block'))}\n\n"
+    block = convert(part['block'].strip(), display='block')
+    return '\n\n' + html_block(f'<div class="scroll">{block}</div>') + '\n\n'
 
 def equations(
     text:str,      # Markdown

@@ -7,7 +7,7 @@ __all__ = ['NAMES', 'LOG_PRO', 'FIGURES', 'data_text', 'setting_text', 'Log', 'r
            'effects_frame', 'claims_frame', 'beside_bank', 'rule_text', 'changes']
 
 # %% ../../nbs/report/71_log.ipynb #59aaba66
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -17,7 +17,7 @@ from ..core.text import interval_text, points
 from ..metrics.rounded import figures_at
 from ..study.experiments import Experiment, load_experiments, METRICS
 from ..study.records import COMPARATOR, group_records, load_records, Record, records_frame, Setting
-from ..study.compare import compare_all, Comparison, Groups, judge, metric_values, paired, Paired
+from ..study.compare import compare, compare_all, Comparison, Groups, judge, metric_values, paired, Paired
 from ..study.audit import load_reported
 
 # %% ../../nbs/report/71_log.ipynb #fa28d567
@@ -30,7 +30,7 @@ _SOURCES = {'mvtec_ad': 'MVTec AD', 'mvtec_ad_256': 'MVTec AD', 'mvtec_loco': 'M
             'mvtec_loco_256': 'MVTec LOCO', 'visa': 'VisA'}
 
 def data_text(
-    s:Setting,
+    s,         # a Setting, or what else has a dataset and a category
 )->str:
     "The data of a setting, in words."
     return f"{_SOURCES.get(s.dataset, s.dataset)} {s.category.replace('_', ' ')}"
@@ -98,9 +98,7 @@ def runs_frame(
     frame = records_frame(log.records)
     keys = [c for c in frame if c not in ('metric', 'value')]
     wide = frame.pivot(index=keys, columns='metric', values='value').reset_index().rename_axis(columns=None)
-    texts = {s: data_text(s) for s, _, _ in log.groups}
-    named = {(s.dataset, s.category): text for s, text in texts.items()}
-    wide.insert(0, 'data', [named[d, c] for d, c in zip(wide.dataset, wide.category)])
+    wide.insert(0, 'data', [data_text(run) for run in wide.itertuples()])
     return wide.reindex(columns=[*dict.fromkeys([*wide, *METRICS])])
 
 # %% ../../nbs/report/71_log.ipynb #392630fa
@@ -132,12 +130,14 @@ def _effect(log:Log, c:Comparison, metric:str, p:Paired)->dict:
     s, n = c.setting, len(c.seeds)
     low, high = p.interval or (np.nan, np.nan)
     said = '' if c.adjusted is None else f', p {c.adjusted:.2g} after Holm'
+    images = c.images.get(metric)
+    if images: said += f', {interval_text(images)} over test images'
     tip = (f"{log.name(c.experiment)}: {FIGURES[metric]} {points(p.difference)} {interval_text(p.interval)}, "
            f"{n} seed{'s'*(n > 1)}{said}{f', {c.verdict}' if s else ', reported'}")
     return dict(experiment=c.experiment, parent=c.parent, data=data_text(s) if s else 'reported',
                 budget=s.budget if s else log.experiments[c.experiment].protocol, setting=s, metric=metric, seeds=n,
-                difference=p.difference, low=low, high=high, adjusted=c.adjusted, verdict=c.verdict if s else '',
-                chosen=bool(s) and log.experiments[c.experiment].tried_on == s.category, tip=tip)
+                difference=p.difference, low=low, high=high, images=images, adjusted=c.adjusted, tip=tip,
+                verdict=c.verdict if s else '', chosen=bool(s) and log.experiments[c.experiment].tried_on == s.category)
 
 def effects_frame(
     log:Log,
@@ -150,9 +150,8 @@ def effects_frame(
         for c in [reported]*bool(reported) + measured:
             figures = c.metrics | ({LOG_PRO: _log_pro(log, c)} if c.setting else {LOG_PRO: c.metrics['aupro']})
             rows += [_effect(log, c, m, p) for m, p in figures.items() if p]
-    names = ['experiment', 'parent', 'data', 'budget', 'setting', 'metric', 'seeds', 'difference', 'low', 'high',
-             'adjusted', 'verdict', 'chosen', 'tip']
-    return pd.DataFrame(rows, columns=names)
+    names = 'experiment parent data budget setting metric seeds difference low high images adjusted verdict chosen tip'
+    return pd.DataFrame(rows, columns=names.split())
 
 # %% ../../nbs/report/71_log.ipynb #364b08cc
 def _published_effect(log:Log, id:str, metric:str)->float|None:
@@ -179,27 +178,23 @@ def claims_frame(
             rows.append(dict(experiment=e.id, data=data_text(s), budget=s.budget, metric=METRICS[m], claim=claim,
                              reported=effect, ours=p.difference, low=p.interval[0], high=p.interval[1],
                              seeds=len(c.seeds), found=found))
-    names = ['experiment', 'data', 'budget', 'metric', 'claim', 'reported', 'ours', 'low', 'high', 'seeds', 'found']
-    return pd.DataFrame(rows, columns=names)
+    names = 'experiment data budget metric claim reported ours low high seeds found'
+    return pd.DataFrame(rows, columns=names.split())
 
 # %% ../../nbs/report/71_log.ipynb #d9b9d63e
 def beside_bank(
     log:Log,
 )->pd.DataFrame:       # a row an experiment, setting and metric; figures as fractions
     "Every configuration beside the memory bank of its setting, on the same seeds."
-    banks, rows = {s: records for (s, id, _), records in log.groups.items() if id == COMPARATOR}, []
-    for (s, id, _), own in log.groups.items():
-        seeds = [n for n in own if n in banks.get(s, {})]
-        if id == COMPARATOR or not seeds: continue
-        for m, name in METRICS.items():
-            figures = [metric_values(map(records.get, seeds), m) for records in (own, banks[s])]
-            if None in figures[0] + figures[1]: continue
-            p = paired(*figures)
-            low, high = p.interval or (np.nan, np.nan)
-            rows.append(dict(data=data_text(s), budget=s.budget, experiment=id, metric=name, seeds=len(seeds),
-                             ours=p.mean, bank=np.mean(p.parent), difference=p.difference, low=low, high=high))
-    names = ['data', 'budget', 'experiment', 'metric', 'seeds', 'ours', 'bank', 'difference', 'low', 'high']
-    return pd.DataFrame(rows, columns=names)
+    rows = []
+    for e in log.experiments.values():
+        for c in compare(replace(e, parent=COMPARATOR, decision={}), log.groups):
+            named = replace(c, verdict='beside the memory bank')
+            for m, p in c.metrics.items():
+                bank = dict(metric=METRICS[m], ours=p.mean, bank=float(np.mean(p.parent)))
+                rows.append(_effect(log, named, m, p) | bank)
+    names = 'data budget experiment metric seeds ours bank difference low high verdict tip'
+    return pd.DataFrame(rows, columns=names.split())
 
 # %% ../../nbs/report/71_log.ipynb #5f004d7a
 def rule_text(

@@ -61,11 +61,8 @@ def folded(
 
 # %% ../../nbs/report/67_pages.ipynb #56df3995
 def finding(
-    sentence:str,        # HTML, with its figures
-    holds:bool|None,     # whether the records bear it out; None: there are none
-    figure:str='',       # an <svg> element
-)->str:                  # HTML
+    sentence:str='Not run yet.',     # HTML, with its figures
+    figure:str='',                   # an <svg> element
+)->str:                              # HTML
     "A finding as a page shows it."
-    if holds is None: return '<p class="finding">Not run yet.</p>'
-    warning = '' if holds else ' <strong class="stale">This no longer holds.</strong>'
-    return f'<p class="finding">{sentence}{warning}</p>' + (drawing(figure) if figure else '')
+    return f'<p class="finding">{sentence}</p>' + (drawing(figure) if figure else '')

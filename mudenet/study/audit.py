@@ -26,7 +26,8 @@ from .experiments import config_of, Experiment, load_experiments, METRICS
 from .stages import STAGES, stages_changed
 from .records import COMPARATOR, declared_rule, group_records, load_records, Record, RESULTS
 from .compare import compare_all, Comparison, Groups, metric_values
-from .execute import bank_config, generated_fingerprint
+from .run import generated_fingerprint
+from .execute import bank_config
 
 # %% ../../nbs/study/59_audit.ipynb #7437a286
 def load_reported(
@@ -75,9 +76,8 @@ def _data_findings(r:Record)->list[str]:
         held_out = len(split_holdout(nominal, data['holdout'], 0)[1])
         if d['held_out'] != held_out: found.append(f"{d['held_out']} held-out images are not {data['holdout']} of all.")
     if d['benchmark'] != GENERATED: return found
-    made = generated_fingerprint(d['name'], data['image_size'], nominal, r.images)
-    if made != d['fingerprint']: found.append("its images are not what today's generator makes.")
-    return found
+    if generated_fingerprint(d['name'], data['image_size'], nominal, r.images) == d['fingerprint']: return found
+    return [*found, "its images are not what today's generator makes."]
 
 def _training_findings(r:Record)->list[str]:
     "Are losses and stages those of an unbroken training of this config?"

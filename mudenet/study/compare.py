@@ -172,8 +172,8 @@ def other_images(
     if min(sum(labels), len(labels) - sum(labels)) > 1:
         out['image_auroc'] = delong(labels, [r.scores for r in own], [r.scores for r in parent])[1:]
     for metric in own[0].draws:
-        drawn = [[r.draws.get(metric) for r in records] for records in (own, parent)]
-        if None not in drawn[0] + drawn[1]: out[metric] = paired_draws(*drawn)
+        if not all(metric in r.draws for r in own + parent): continue
+        out[metric] = paired_draws([r.draws[metric] for r in own], [r.draws[metric] for r in parent])
     return out
 
 def compare(

@@ -58,9 +58,10 @@ def spro_by_type(
 def image_figures(
     ds:Dataset,      # with types
     maps:Tensor,     # (M,S,S), larger is more anomalous
+    top:float=0.,    # as `image_scores` takes it
 )->dict:             # between 0 and 1; `per_type`: AUROC of each defect type
     "Image metrics of one set of maps, as far as the dataset allows."
-    labels, scores, out = ds.labels, image_scores(maps).numpy(), {}
+    labels, scores, out = ds.labels, image_scores(maps, top).numpy(), {}
     if labels.any() and not labels.all():
         out = dict(image_auroc=image_auroc(labels, scores),
                    image_average_precision=average_precision(labels, scores), image_f1_max=f1_max(labels, scores))
@@ -70,14 +71,14 @@ def image_figures(
 def by_branch(
     ds:Dataset,          # with types, and masks where there are any
     distances:Tensor,    # (M,2 or 3,L,S/2,S/2), of `MuDeNet.distance_maps`
-    sigma:float=4.0,     # as `smooth` takes it
+    score:Score=Score(), # the config's group; its `sigma` and `top`
 )->dict[str, list[dict]]:   # by branch: figures of each level, from the smallest receptive field on
     "What each level of each branch tells alone, of images and of pixels."
-    masks, matrix = ds.masks, upsampling_matrix(Score(sigma=sigma), ds.test.shape[-1])
+    masks, matrix = ds.masks, upsampling_matrix(Score(sigma=score.sigma), ds.test.shape[-1])
     weights = None if masks is None else region_weights(masks)
     def figures(distance):
         maps = matrix @ distance @ matrix.T
-        out = image_figures(ds, maps)
+        out = image_figures(ds, maps, score.top)
         return out if masks is None else out | pixel_metrics(rank_counts(masks, maps), weights)
     return {name: [*map(figures, levels.unbind(1))] for name, levels in zip(BRANCHES, distances.unbind(1))}
 
@@ -86,9 +87,10 @@ def evaluate(
     ds:Dataset,                     # as `by_branch` takes it
     maps:Tensor,                    # (M,S,S), larger is more anomalous
     num_thresholds:int|None=None,   # of the headline PRO
+    top:float=0.,                   # as `image_scores` takes it
 )->dict:          # between 0 and 1, by figure; `absent`: a reason by figure
     "All metrics of a record."
-    out, absent = image_figures(ds, maps), {}
+    out, absent = image_figures(ds, maps, top), {}
     if 'image_auroc' not in out: absent['image_auroc'] = 'no defective test images'
     if ds.masks is None: absent |= dict.fromkeys(('pixel_auroc', 'aupro', 'aupimo'), 'no masks of the test images')
     else:
@@ -107,7 +109,7 @@ def evaluate(
     return out | ({'absent': absent} if absent else {})
 
 # %% ../../nbs/study/51_evaluate.ipynb #1a26b73a
-@stage(Stage('metrics', needs=('distances', 'maps'), reads=('metric', 'score.sigma'), version=2))
+@stage(Stage('metrics', needs=('distances', 'maps'), reads=('metric', 'score.sigma', 'score.top'), version=2))
 def make_metrics(
     context:StageContext,                 # of the run
     results:dict[str, StageResult],       # of 'distances' and 'maps'
@@ -115,6 +117,6 @@ def make_metrics(
 )->dict[str, StageResult]:                # the fact 'metrics'
     "The figures of a run."
     ds, c, distances = context.dataset, context.config, results['distances'].tensors['distances']
-    figures = evaluate(ds, results['maps'].tensors['maps'], c.metric.num_thresholds)
-    figures['by_branch'] = by_branch(ds, distances, c.score.sigma)
+    figures = evaluate(ds, results['maps'].tensors['maps'], c.metric.num_thresholds, c.score.top)
+    figures['by_branch'] = by_branch(ds, distances, c.score)
     return {'metrics': StageResult({}, {'metrics': figures})}

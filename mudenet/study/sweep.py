@@ -10,7 +10,7 @@ import signal, subprocess, sys, time
 from dataclasses import replace
 from pathlib import Path
 from ..core.config import check_seed, resolve_budget
-from ..core.errors import choose
+from ..core.errors import choose, UserError
 from ..core.files import project_path
 from ..core.machine import free_memory
 from ..core.text import split_list
@@ -142,6 +142,8 @@ def several(
     minutes:float,        # when to stop; infinite: not before all have ended
 )->list[dict]:            # a row a run: its label and state
     "Do several runs side by side on this machine, for a time."
+    if at_once < 1: raise UserError(f"at_once is {at_once}; it must be 1 or more.")
+    if not minutes >= 0: raise UserError(f"minutes is {minutes}; it must be 0 or more.")
     jobs, logs = {}, project_path(run.runs_dir)/'logs'
     for id, _, seed in (pair.partition(':') for pair in pairs):
         for category in split_list(run.category):

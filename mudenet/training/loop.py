@@ -14,7 +14,7 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from ..core.errors import Interrupted, UserError
 from ..core.config import Compute, Config, derive_seed, Optimization
-from ..core.progress import progress
+from ..core.progress import StepBar
 from ..data.augment import Augmenter, epoch_batches, epoch_draws
 from ..model.networks import memory_order
 from .checkpoint import Checkpoint, restore_state
@@ -138,16 +138,19 @@ def fit(
     if checkpoint and (kept := checkpoint.read()):
         state, history = kept
         restore_state(state, networks, optimizers)
-    with _interruptible(label, history, stage.epochs):
-        for epoch in progress(range(len(history), stage.epochs), label):
+    batches = math.ceil(len(images)/stage.batch_size)
+    with _interruptible(label, history, stage.epochs), StepBar(label, stage.epochs, batches, len(history)) as bar:
+        for epoch in range(len(history), stage.epochs):
             g, rate, values = torch.Generator().manual_seed(derive_seed(seed, epoch)), learning_rate(stage, epoch), []
             for group in [g for o in optimizers for g in o.param_groups]: group['lr'] = rate
             for batch in epoch_batches(epoch_draws(len(images), g, device), stage.batch_size):
                 terms = step(augmenter(images[batch.image], batch).contiguous(memory_format=order))
                 values.append(torch.stack([t.detach().double() for t in terms.values()]))
+                bar.step(values[-1])
             values = torch.stack(values)
             history.append(dict(zip(terms, values.mean(0).tolist())))
             check_losses(values, list(terms), history[0], label, epoch, rate)
             if checkpoint: checkpoint.write(networks, optimizers, history)
+            bar.epoch(history[-1])
     for n in networks: n.eval()
     return history

@@ -9,7 +9,7 @@ from mudenet.bench.training import step_flop
 from mudenet.core.errors import UserError
 from mudenet.data.cable import generate_cable
 from mudenet.model.networks import count_macs
-from mudenet.study.execute import FEW_CABLES
+from mudenet.study.run import FEW_CABLES
 from torch.utils.flop_counter import FlopCounterMode
 
 TINY = {'data.image_size': 64, 'network': dict(width=8, channels=8, latent=8), 'distill.epochs': 2, 'train.epochs': 2}

@@ -59,6 +59,17 @@ def test_counts_add_up_to_the_files_that_are_there(make, tmp_path):
     assert [r['category'] for r in rows] == [category, ''] and not any(r['faults'] + r['warnings'] for r in rows)
 
 
+def test_a_cameras_mpo_is_a_picture_and_a_drawing_is_to_be_converted(nuts):
+    frames = [Image.new('RGB', (40, 48), (i, 0, 0)) for i in (200, 100)]
+    frames[0].save(nuts/'good'/'camera.mpo', save_all=True, append_images=frames[1:])
+    for name in ('drawing.eps', 'page.pdf'): (nuts/'good'/name).write_text('%')
+    row, = check_dataset(nuts)
+    assert {Path(f['path']).name: f['reason'] for f in row['left_out']} == {
+        'drawing.eps': 'EPS is not read here; convert it to PNG or JPEG',
+        'page.pdf': 'PDF is not read here; convert it to PNG or JPEG'}
+    assert nuts/'good'/'camera.mpo' in recognize(nuts)[0].files().used and row['faults'] == row['warnings'] == []
+
+
 def test_json_has_the_counts_and_the_text_a_line_a_file(nuts):
     (nuts/'good'/'notes.txt').touch()
     def command(*more):

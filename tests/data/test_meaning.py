@@ -55,7 +55,7 @@ def test_whatever_pillow_opens_is_a_picture(form, tmp_path):
 @pytest.mark.parametrize('name, why', [
     ('a.heic', 'HEIC is not read here; convert it'), ('a.CR2', 'CR2 is not read here'), ('a.txt', 'no picture'),
                                        ('a', 'no picture'),
-    ('a.h5', 'no picture'), ('a.pdf', 'no picture'), ('a.png.part', 'no picture')])
+    ('a.h5', 'no picture'), ('a.pdf', 'PDF is not read here'), ('a.png.part', 'no picture')])
 def test_what_is_no_picture_says_why(name, why): assert why in picture_fault(name)
 
 

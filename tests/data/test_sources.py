@@ -74,6 +74,9 @@ def test_a_folder_of_nothing_says_what_each_benchmark_looks_like(tmp_path):
 
 def test_a_folder_cannot_take_the_name_of_the_generated_cable(tmp_path):
     make_folder(tmp_path/GENERATED)
+    make_folder(tmp_path/f'{GENERATED}-7')                 # as another seed's cables are called
+    for name in (GENERATED, f'{GENERATED}-7'):
+        with pytest.raises(UserError, match=f"would be called '{name}' in records.*rename it"): recognize(tmp_path/name)
     with pytest.raises(UserError, match='rename it'): find_source(tmp_path/GENERATED)
     source = find_source()
     assert (source.name, source.category, source.root) == (GENERATED, 'cable', None) and checked_source() == source

@@ -38,4 +38,4 @@ def test_colors_grow_in_lightness():
 def test_a_map_of_zeros_at_a_threshold_of_zero_is_gray():
     picture = shrink(np.full((50, 60, 3), 99, np.uint8))
     assert np.unique(np.asarray(blend(picture, np.zeros((8, 8), np.float32), 0.))).tolist() == [99]
-    assert overlay(picture, np.zeros((8, 8), np.float32), 0.).width == 2*picture.width + 4
+    assert overlay(picture, np.zeros((8, 8), np.float32), 0., 0.).width == 2*picture.width + 4

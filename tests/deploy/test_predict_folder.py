@@ -92,6 +92,19 @@ def test_a_second_process_waits_and_then_refuses_or_replaces(red, pictures, tmp_
     assert len(table_rows(tmp_path/'out')) == 3
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_links_in_a_circle_are_one_sentence_wherever_they_stand(overwrite, red, pictures, tmp_path):
+    (tmp_path/'one').symlink_to('two')
+    (tmp_path/'two').symlink_to('one')
+    with pytest.raises(UserError, match='one cannot be written'): predict(red, pictures, tmp_path/'one', overwrite)
+    with pytest.raises(UserError, match='one do not exist'): predict(red, tmp_path/'one', tmp_path/'out', overwrite)
+    with pytest.raises(UserError, match='run .*one does not exist'):
+        predict(tmp_path/'one', pictures, tmp_path/'out', overwrite)
+    (tmp_path/'out'/'scores.csv').symlink_to(tmp_path/'one')
+    with pytest.raises(UserError, match='scores.csv|holds a finished prediction'):
+        predict(red, pictures, tmp_path/'out', overwrite)
+
+
 def test_an_archive_in_place_of_pictures_says_what_to_do(red, tmp_path):
     (tmp_path/'set.zip').write_bytes(b'PK')
     with pytest.raises(UserError, match='set.zip is an archive; unpack it'): predict(red, tmp_path/'set.zip',

@@ -91,9 +91,14 @@ def test_one_outlier_of_a_whole_test_set():
     assert 0 < aupro(masks, maps) - aupro(masks, outlier) < 1/(~masks).sum()/.3 + 1e-12 < 1e-5
 
 
-def test_a_perfect_map_fills_the_box():
-    masks, _ = make_case('smooth')
-    assert aupro(masks, masks.astype(float)) == pytest.approx(1., abs=1e-12)
+def test_a_perfect_map_fills_the_box_and_no_more():
+    rng = np.random.default_rng(0)
+    for n in range(1, 40):
+        masks = rng.random((n, 9, 9)) < .1
+        masks[0,0,0], masks[0,8,8] = True, False
+        for thresholds in (None, 300):
+            found = aupro(masks, masks.astype(float), num_thresholds=thresholds)
+            assert found == pytest.approx(1., abs=1e-12) and found <= 1
 
 
 def test_what_pro_refuses():

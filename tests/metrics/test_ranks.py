@@ -1,7 +1,8 @@
 "The counts that all metrics share equal plain comparisons, however the scores are spread."
 import numpy as np, pytest
 from mudenet.core.errors import UserError
-from mudenet.metrics.ranks import TopScores, checked, mean_height, rank_among, rank_counts
+from mudenet.metrics import aupimo, aupro, average_precision, f1_max, image_auroc, pixel_auroc, saturated_area
+from mudenet.metrics.ranks import TopScores, as_truth, checked, mean_height, rank_among, rank_counts
 
 
 def plain_counts(positive, nominal):
@@ -30,6 +31,40 @@ def test_counts_equal_plain_comparisons(dtype):
 
 def test_shapes_that_differ_are_refused():
     with pytest.raises(UserError, match=r'\(3,\)'): checked([1, 0], [0, 1, 2])
+
+
+@pytest.mark.parametrize('truth, says', [
+    ([1, 0, np.nan], '0, 1, nan'), ([-1, 1, 1], '-1, 1'), ([1, 2, 1], '1, 2'), ([0, 0, -1], '-1, 0'),
+    ([0, .3, 1], '0, 0.3, 1'), (range(9), '0, 1, 2 … 8'), (['good', 'bad', 'bad'], 'type <U4'),
+    ([True, None, False], 'type object'), ([[0], [0, 1]], 'cannot be read as an array'), ([1j, 0, 0], 'complex'),
+    (np.ma.masked_equal([0, 1, 9], 9), 'masked out')])
+def test_labels_of_another_meaning_are_refused_in_one_sentence(truth, says):
+    with pytest.raises(ValueError, match=says) as e: as_truth(truth)
+    assert type(e.value) is UserError and '\n' not in str(e.value)
+    for metric in (image_auroc, average_precision, f1_max):
+        with pytest.raises(UserError, match=says): metric(truth, np.arange(len(truth)))
+
+
+def test_masks_of_another_meaning_are_refused_by_each_metric_over_pixels():
+    maps = np.random.default_rng(0).random((2, 4, 4))
+    for odd in (np.nan, -1, 7):
+        masks = np.zeros((2, 4, 4))
+        masks[0,0,:2] = 255, odd
+        for metric in (pixel_auroc, aupro, aupimo):
+            with pytest.raises(UserError, match='The labels or masks hold the values'): metric(masks, maps)
+        entry = dict(defect_name='cut', saturation_threshold=1, relative_saturation=False)
+        with pytest.raises(UserError, match='hold the values'): saturated_area(entry, masks[0])
+
+
+@pytest.mark.parametrize('truth', [[0, 1], [False, True], np.array([0, 255], np.uint8), [0., 1.],
+                                   np.array([False, True], object), (0, 3)])
+def test_labels_that_mean_yes_and_no_are_taken(truth):
+    assert as_truth(truth).tolist() == [False, True] and as_truth(truth).dtype == bool
+
+
+@pytest.mark.parametrize('scores', [['a', 'b'], [None, 1.], [1j, 2]])
+def test_scores_that_are_no_numbers_are_refused(scores):
+    with pytest.raises(UserError, match='The scores are of the type'): checked([1, 0], scores)
 
 
 def test_one_class_has_no_ranks():

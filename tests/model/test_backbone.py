@@ -2,6 +2,7 @@
 import hashlib
 import pytest, torch, torchvision
 from mudenet.core.errors import UserError
+from mudenet.model import backbone
 from mudenet.model.backbone import WIDE_RESNET_FILES, FeatureTarget, wide_resnet_file
 
 
@@ -55,3 +56,33 @@ def test_the_weights_of_another_network_are_refused(pass_for, tmp_path):
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path/'other.pth')
     pass_for(tmp_path/'other.pth')
     with pytest.raises(UserError, match='is not one of wide_resnet50_2'): FeatureTarget('wide_resnet50_2', 64, 42)
+
+
+SHIFTED = {str(i): torch.zeros(3) for i in range(len(backbone.efficientnet_lite0().state_dict()))}
+
+
+@pytest.mark.parametrize('held, says', [
+    ([1, 2], 'holds a list and not tensors by name'), (torch.zeros(3), 'holds a Tensor and not'),
+    (dict(state_dict={}), 'holds a dict and not'), ({0: torch.zeros(3)}, 'holds a dict and not'),
+    (torch.nn.Linear(2, 2).state_dict(), 'is not one of'), (SHIFTED, 'is not one of'), ({}, 'is not one of')])
+def test_a_weights_file_with_anything_else_is_refused_in_one_sentence(held, says, pass_for, monkeypatch, tmp_path):
+    path = tmp_path/'weights.pth'
+    torch.save(held, path)
+    pass_for(path)
+    monkeypatch.setattr(backbone, 'efficientnet_file', lambda weights='': path)
+    for name in backbone.BACKBONES:
+        with pytest.raises(UserError, match=f'The weights file {path} {says}'): FeatureTarget(name, 64, 42)
+
+
+def test_a_weights_file_that_nobody_may_read_is_named(pass_for, monkeypatch, tmp_path):
+    (tmp_path/'copy.pth').write_bytes(b'weights')
+    pass_for(tmp_path/'copy.pth')
+    def refuse(*_): raise PermissionError(13, 'Permission denied')
+    monkeypatch.setattr(backbone, '_sha256', refuse)
+    with pytest.raises(UserError, match='Permission denied.*change the permission, or name another copy'):
+        wide_resnet_file()
+
+
+def test_without_the_package_one_sentence_says_so(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda _: None)
+    with pytest.raises(UserError, match='install it with pip'): backbone.efficientnet_file()

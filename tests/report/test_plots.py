@@ -1,18 +1,13 @@
-"What the figures show, read back from their axes and their SVG."
+"What the figures of a run show, read back from their axes."
 from dataclasses import replace
-from xml.etree import ElementTree
 import matplotlib.pyplot as plt, pytest, torch
-from made_log import LOG, made_record, with_gains
+from made_log import made_record
 from mudenet.data.cable import generate_cable
-from mudenet.report.drawing import figure_svg, VERDICT_COLORS
-from mudenet.report.log import effects_frame, runs_frame
-from mudenet.report.log_figures import forest, loss_curves, methods_figure
-from mudenet.report.run_figures import metrics_table, show_cases, show_losses, show_samples, show_scores, types_table
-from mudenet.study.records import COMPARATOR
-
-SVG = '{http://www.w3.org/2000/svg}'
-MADE = effects_frame(with_gains(**{'e5.5': .05, 'e5.4': .08})).query("experiment == 'e5.4' and metric == 'aupro'")
-NAMES = {'e5.4': LOG.name('e5.4')}
+from mudenet.report.run_figures import (changes_table, draw_cases, draw_curves, draw_losses, draw_samples, draw_scores,
+                                        folded_config, metrics_table, run_sentence, types_table, typical_defects,
+                                        worst_false_alarms)
+from mudenet.study.experiments import load_experiments
+from mudenet.study.run import Run, plan_run
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +27,6 @@ def epochs(k, distill=16):
     return made_record(losses=dict(distill=[dict(distill=k*40/e) for e in range(1, distill + 1)], train=train))
 
 
-# A run
-
 def test_the_hardest_type_stands_first():
     assert types_table(made_record()).index.tolist() == ['poke', 'cut']
 
@@ -44,76 +37,58 @@ def test_what_is_not_measured_says_why():
     assert types_table(bare).empty
 
 
+def test_spro_stands_beside_the_auroc_where_a_record_has_it():
+    metrics = made_record().metrics | dict(per_type=dict(cut=.8, poke=.7), spro_per_type=dict(cut=.5, poke=.6))
+    assert types_table(made_record(metrics=metrics))['sPRO, %'].to_dict() == dict(poke=60., cut=50.)
+
+
 def test_losses_are_drawn_by_epoch():
-    one, two = show_losses(epochs(1.)).axes
+    one, two = draw_losses(epochs(1.)).axes
     assert [len(ax.lines) for ax in (one, two)] == [1, 3]
     assert list(one.lines[0].get_xdata()) == list(range(1, 17)) and one.lines[0].get_ydata()[-1] == 40/16
 
 
 def test_scores_are_drawn_by_type():
-    _, strip = show_scores(made_record()).axes
-    assert {t.get_text() for t in strip.get_yticklabels()} == {'good', 'cut', 'poke'}
+    [ax] = draw_scores(made_record()).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ['cut', 'poke', 'good']
 
 
-def test_cases_are_the_extreme_ones(cable):
-    height = torch.arange(len(cable.test))[:, None, None]          # the defects of later images score higher
-    maps = cable.masks*height + .1
-    found = [ax.get_title().split('\n') for ax in show_cases(cable, maps, 1).axes[:3]]
-    last = max(i for i, t in enumerate(cable.types) if t != 'good')
-    assert [t[0] for t in found] == ['found', 'missed most', 'false alarm']
-    assert found[0][1] == cable.types[last] and found[2][1] == 'good'
+def test_a_curve_has_its_area_in_its_title_and_a_missing_one_no_place():
+    record = made_record(curves=dict(image_roc=[[0, 0, 1], [0, .5, 1]], pro=[[0, .3], [0, 1]]))
+    assert [ax.get_title() for ax in draw_curves(record).axes] == ['ROC, images: 75.0 %', 'PRO: 50.0 %']
+    assert [ax.get_title() for ax in draw_curves(made_record(curves={})).axes] == ['']
 
 
-def test_images_without_masks_are_drawn(cable):
+def test_a_type_is_shown_by_its_median_and_false_alarms_by_the_highest(cable):
+    scores = [.1*i for i in range(len(cable.test))]
+    middle = typical_defects(cable, scores)
+    assert [cable.types[i] for i in middle] == ['bent_wire', 'cable_swap']
+    assert middle == [cable.types.index(t) for t in ('bent_wire', 'cable_swap')]       # of two, the lower one
+    good = [i for i, t in enumerate(cable.types) if t == 'good']
+    assert worst_false_alarms(cable, scores, 2) == good[:-3:-1]
+
+
+def test_a_case_is_an_image_and_its_maps_each_160_pixels(cable):
+    maps = {'fused map': torch.rand(2, 64, 64), 'structural branch': torch.rand(2, 64, 64)}
+    figure = draw_cases(cable, [1.]*len(cable.test), [0, 1], maps)
+    assert [ax.get_title() for ax in figure.axes[:3]] == ['bent wire\nscore 1.00', *maps]
+    sizes = [ax.get_position().size*figure.get_size_inches()*figure.dpi for ax in figure.axes]
+    assert len(sizes) == 6 and all(s.round().tolist() == [160, 160] for s in sizes)
+
+
+def test_images_without_masks_or_nominal_ones_are_drawn(cable):
     bare = replace(cable, masks=None, types=['good']*len(cable.test))
-    assert len(show_cases(bare, cable.masks.float()).axes) == 3*4 and len(show_samples(bare).axes) == 2
+    assert len(draw_cases(bare, [1.]*len(cable.test), [0], {'fused map': torch.ones(1, 64, 64)}).axes) == 2
+    assert len(draw_samples(bare).axes) == 1 and typical_defects(bare, [1.]*len(cable.test)) == []
+    defective = replace(cable, types=['cut']*len(cable.test))
+    assert len(draw_cases(defective, [1.]*len(cable.test), [0], {'fused map': torch.zeros(1, 64, 64)}).axes) == 2
 
 
-# The log
-
-def test_a_figure_is_svg_whose_text_stays_text():
-    svg = figure_svg(forest, MADE, 'experiment', 'data', NAMES, True, alt='two effects', name='lesson')
-    tree = ElementTree.fromstring(svg)
-    assert tree.attrib['aria-label'] == 'two effects'
-    assert {'the log\'s last configuration', 'generated cable', 'points'} <= {t.text for t in tree.iter(SVG + 'text')}
-    ids = [e.attrib['id'] for e in tree.iter() if 'id' in e.attrib]
-    assert ids and all(i.startswith('lesson-') for i in ids)
-    assert 'currentColor' in svg and '#010203' not in svg
-
-
-def test_a_mark_has_a_hover_text_and_a_link():
-    tree = ElementTree.fromstring(figure_svg(forest, MADE, 'experiment', 'data', NAMES, True, alt='a', name='n'))
-    assert [t.text for t in tree.iter(SVG + 'title')] == MADE.tip.tolist()
-    assert {a.attrib['{http://www.w3.org/1999/xlink}href'] for a in tree.iter(SVG + 'a')} == {'e5.4.html'}
-
-
-def test_the_same_input_gives_the_same_bytes():
-    one, two = (figure_svg(forest, MADE, 'experiment', 'data', NAMES, alt='a', name='n') for _ in range(2))
-    assert one == two
-
-
-def test_an_effect_stands_at_its_points_colored_by_its_verdict():
-    reported, measured = forest(MADE, 'experiment', 'data', NAMES).axes
-    assert measured.lines[1].get_xdata()[0] == pytest.approx(3.3)
-    assert [measured.lines[k].get_color() for k in (0, 1)] == [VERDICT_COLORS['kept']]*2
-    assert reported.lines[1].get_markerfacecolor() == 'none'
-
-
-def test_no_axis_is_narrower_than_a_point_either_way():
-    tiny = MADE.assign(difference=.00001, low=-.0001, high=.0001)
-    for ax in forest(tiny, 'experiment', 'data', NAMES).axes: assert ax.get_xlim()[0] <= -1 and ax.get_xlim()[1] >= 1
-
-
-def test_methods_are_drawn_a_dot_a_run():
-    runs = runs_frame(with_gains(**{'retained': .02, COMPARATOR: .01}))
-    pro, image = methods_figure(runs, LOG.reported['paper']).axes
-    dots = [float(line.get_xdata()[0]) for line in pro.lines if line.get_marker() not in ('', 'None')]
-    assert sorted(dots) == pytest.approx([81, 82, 82.1, 83.1, 83.2, 84.4], abs=.11)
-    assert len(image.lines) == len(pro.lines)
-
-
-def test_losses_are_means_over_seeds_and_the_parents_dashed():
-    ax = loss_curves([epochs(1.), epochs(1.2)], [epochs(2.)]).axes[0]
-    assert [line.get_linestyle() for line in ax.lines] == ['--', '-']
-    assert ax.lines[0].get_ydata()[0] == 80 and ax.lines[1].get_ydata()[0] == pytest.approx(44)
-    assert all(not ax.lines for ax in loss_curves([made_record()]).axes)
+def test_what_will_run_is_a_sentence_and_what_differs_from_the_budget(tmp_path):
+    job = plan_run(Run('exp1', budget='smoke', device='cpu', runs_dir=str(tmp_path), overrides={'train.lr': 1e-4}))
+    said = run_sentence(job, load_experiments()['exp1'])
+    assert '**exp1**' in said and 'for 1 epoch, from generated cables at 64 pixels, on the CPU' in said
+    assert str(tmp_path) not in said
+    table = changes_table(job)
+    assert table.loc['train.lr'].tolist() == ['0.0001', '0.001'] and 'augment.rotation' not in table.index
+    assert folded_config(job.config).count('<details>') == 1

@@ -4,11 +4,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 import pytest, yaml
+from PIL import Image
 from conftest import ROOT
 from made_log import made_record, SEEDS
 from mudenet.core.errors import UserError
 from mudenet.report.site import render, warnings_of
-from mudenet.report.tables import findings_of, sync, write_log
+from mudenet.report.tables import findings_of, write_log
 from mudenet.study.experiments import METRICS
 from mudenet.study.records import COMPARATOR
 
@@ -32,10 +33,14 @@ def project(tmp_path_factory):
                 metrics = dict.fromkeys((*METRICS, 'aupro_log_1000'), figure + .001*k) | dict(per_type={})
                 dataset = made_record().dataset | dict(name='planted', category=category)
                 record = made_record(id, seed, metrics=metrics, dataset=dataset)
-                record.write(folder/'experiments'/'results'/record.folder/record.file)
+                path = folder/'experiments'/'results'/record.folder/record.file
+                record.write(path)
+                Image.new('RGB', (3*160, 4*160), 'teal').save(path.with_suffix('.webp'))     # good, cut and poke
     run = folder/'experiments'/'executed'/'best-seed42.ipynb'
     run.parent.mkdir(exist_ok=True)
     shutil.copy(folder/'experiments'/'run.ipynb', run)
+    (folder/'log').mkdir()
+    (folder/'log'/'old.qmd').write_text('of an earlier site')
     write_log(folder)
     return folder
 
@@ -74,24 +79,23 @@ def test_a_renderer_that_warns_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='WARN: broken'): render(tmp_path, 'smalldocs')
 
 
-def test_a_folder_holds_what_is_generated_and_nothing_else(tmp_path):
-    (tmp_path/'old').mkdir()
-    (tmp_path/'old'/'a.md').write_text('old')
-    sync(tmp_path, {'b.md': b'new'})
-    assert [p.name for p in tmp_path.rglob('*')] == ['b.md']
-
-
 def test_findings_are_read_from_the_outputs():
     output = dict(data={'text/html': '<p class="finding">One.</p><figure></figure>'})
     assert findings_of(dict(cells=[dict(outputs=[output])])) == ['One.']
 
 
+def test_the_folder_holds_what_is_generated_and_nothing_else(project):
+    assert not (project/'log'/'old.qmd').exists() and (project/'log'/'index.qmd').exists()
+
+
 def test_a_planted_record_is_found_everywhere(site):
     def text(name): return html.unescape((site/f'{name}.html').read_text())
     assert '<strong>kept</strong>' in text('experiments/e5.4') and 'PRO changes by +2.2' in text('experiments/e5.4')
+    assert 'our best is ahead of the memory bank on 2 of 2 data sets' in text('index')
     assert '63.5' in text('experiments/e5.4') and '63.5' in text('experiments/records')
     assert 'planted cable' in text('index') and 'measured it +2.2' in text('experiments/index')
-    assert '+6.7 points of PRO' in text('index') and '+6.7 points of PRO' in text('experiments/findings')
+    ahead = 'in PRO on 2 of 2 data sets (+6.7 points in the mean)'
+    assert ahead in text('index') and ahead in text('experiments/findings')
     assert 'planted-cable' in text('experiments/audit')            # its image scores do not give the planted AUROC
     assert '0.63391' in (site/'experiments'/'records.csv').read_text()
 
@@ -189,7 +193,7 @@ def browser():
 
 
 STATE = """() => {
-    const scrolls = '.scroll, pre, .cell-output-display, .cell-output, .sourceCode, math, details, .sd-table, '
+    const scrolls = '.scroll, .tiles, pre, .cell-output-display, .cell-output, .sourceCode, math, details, .sd-table, '
         + 'section > table';
     const wide = e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(scrolls);
     const outside = t => {
@@ -287,7 +291,7 @@ def test_the_leaderboard_filters_sorts_and_leads_on(address, browser, width):
     assert box['x'] >= 0 and box['x'] + box['width'] <= width                # the data is on the screen
     page.locator('#leaderboard a', has_text='last configuration').first.click()
     page.wait_for_load_state()
-    assert page.url.endswith('/experiments/e5.4.html') and 'Cosine' in page.locator('h1').inner_text()
+    assert page.url.endswith('/experiments/e5.4.html') and 'last configuration' in page.locator('h1').inner_text()
     page.close()
 
 
@@ -297,6 +301,38 @@ def test_the_conclusion_is_within_the_first_screen(address, browser):
     page.goto(f'{address}/experiments/e5.4.html', wait_until='load')
     assert page.locator('.verdict').first.bounding_box()['y'] < 500
     assert page.locator('figure.plot').first.bounding_box()['y'] < 800
+    page.close()
+
+
+@pytest.mark.chromium
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+def test_the_findings_are_on_one_screen(address, browser, theme):
+    page = browser.new_page(viewport=dict(width=1400, height=900), color_scheme=theme)
+    page.goto(f'{address}/experiments/findings.html', wait_until='load')
+    assert page.locator('p.finding').count() == 5 and page.locator('p.finding + figure svg').count() >= 3
+    assert page.locator('section:has(.finding) h2 a:not([href^="#"])').count() == 5      # each leads on
+    assert page.locator('#appendix').bounding_box()['y'] <= 900
+    folds = page.locator('#appendix details')
+    assert folds.count() == 5 and not any(folds.nth(k).get_attribute('open') for k in range(5))
+    page.close()
+
+
+@pytest.mark.chromium
+@pytest.mark.parametrize('width', [400, 1400])
+def test_cases_are_tiles_that_a_slider_fades(address, browser, width):
+    page = browser.new_page(viewport=dict(width=width, height=900))
+    page.goto(f'{address}/experiments/e5.4.html', wait_until='load')
+    tiles = page.locator('.cases .tiles').last.locator('figure > div')
+    tiles.last.scroll_into_view_if_needed()
+    page.wait_for_function('() => [...document.querySelectorAll(".cases img")].at(-1).naturalWidth')
+    assert page.locator('.cases h3').all_inner_texts() == ['good', 'cut', 'poke'] and tiles.count() == 6
+    box, sheet = tiles.last.bounding_box(), tiles.last.locator('img').bounding_box()
+    assert box['width'] >= 160 and box['height'] == pytest.approx(box['width'])
+    assert sheet['width'] == pytest.approx(3*box['width']) and sheet['height'] == pytest.approx(4*box['height'])
+    cut = [(box[k] - sheet[k])/box['width'] for k in 'xy']
+    assert cut == pytest.approx([2, 1], abs=.01)                       # the third type's fused map
+    page.locator('.cases input').fill('0.25')
+    assert tiles.last.locator('img').evaluate('i => getComputedStyle(i).opacity') == '0.25'
     page.close()
 
 

@@ -62,7 +62,7 @@ def test_every_figure_of_pixels_is_that_of_its_own_function(ds):
 
 def test_a_level_alone_is_measured_on_its_upsampled_and_smoothed_maps(ds):
     distances = torch.rand(len(ds.test), 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = by_branch(ds, distances, sigma=8)
+    found = by_branch(ds, distances, Score(sigma=8))
     for branch, name in enumerate(('structural', 'logical')):
         for level in range(3):
             figures = evaluate(ds, upsample(distances[:,branch,level], 64, Score(sigma=8)))
@@ -78,7 +78,7 @@ def test_each_type_is_measured_against_the_nominal_images_alone():
 def test_a_branch_that_answers_where_the_defects_are_is_told_from_those_that_do_not(ds):
     distances = torch.zeros(len(ds.test), 2, 3, 32, 32)
     distances[:,1,1] = ds.masks[:,::2,::2]
-    found = by_branch(ds, distances, sigma=0)
+    found = by_branch(ds, distances, Score(sigma=0))
     assert [level['image_auroc'] for level in found['structural']] == [.5]*3
     assert [level['image_auroc'] for level in found['logical']] == [.5, 1., .5]
 

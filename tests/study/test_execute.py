@@ -4,7 +4,7 @@ import pytest
 from conftest import comparable, smoke_job
 from mudenet.core.config import apply_delta
 from mudenet.study.execute import KEPT, TYPES, execute, execute_bank, measure_bank
-from mudenet.study.records import COMPARATOR
+from mudenet.study.records import COMPARATOR, Record
 
 
 @pytest.fixture(scope='module')
@@ -35,6 +35,18 @@ def test_a_run_is_not_shown_for_another_config_or_other_pixels(run, capsys):
     assert aside(job) == ['record.json.aside1', 'record.json.aside2']
     assert comparable(execute(job, ds).record) == comparable(record)
     assert capsys.readouterr().out.count('is set aside') == 3
+
+
+def test_a_run_of_images_that_are_painted_otherwise_today_is_made_again(run, capsys):
+    job, ds, record = run
+    before = len(aside(job))
+    old = replace(ds, recipe=ds.recipe.replace('cable-', 'cable-of-old-'))
+    dataset = record.dataset | dict(fingerprint=old.fingerprint())
+    Record(**record.to_dict() | dict(dataset=dataset)).write(job.record_path)
+    assert job.record is None and 'its data is another one' in job.finished()[1]
+    assert comparable(execute(job, ds).record) == comparable(record)
+    assert len(aside(job)) == before + 1 and job.record is not None
+    assert capsys.readouterr().out.count('its data is another one') == 1
 
 
 @pytest.mark.parametrize('content', ['{', '[]', '{"seed": 42}'])

@@ -3,7 +3,7 @@ import copy, hashlib
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pytest, torch
-from mudenet.core.config import apply_delta, canonical_hash
+from mudenet.core.config import apply_delta, canonical_hash, Score
 from mudenet.core.machine import environment
 from mudenet.data.dataset import Dataset
 from mudenet.metrics.curves import record_curves
@@ -11,9 +11,10 @@ from mudenet.metrics.resampling import record_draws
 from mudenet.model.score import image_scores, smooth
 from mudenet.study.audit import audit_log, audit_page, audit_record, audit_together, load_reported, Sources
 from mudenet.study.evaluate import by_branch, evaluate
-from mudenet.study.execute import bank_config, generated_fingerprint
+from mudenet.study.execute import bank_config
 from mudenet.study.experiments import config_of, load_experiments
 from mudenet.study.records import COMPARATOR, declared_rule, Record
+from mudenet.study.run import generated_fingerprint
 from mudenet.study.stages import stage_keys
 
 LOG, SIZE = load_experiments(), 128      # pixels of the cpu budget
@@ -52,7 +53,7 @@ def made_record(experiment, seed, name='generated', category='cable', row='HC'):
     values = canonical_hash(bank_config(config)), bank_config(config)
     if not bank:
         values = config.hash(), config.to_dict()
-        metrics['by_branch'] = by_branch(ds, maps[:, None, None, ::2, ::2].repeat(1, 2, 3, 1, 1), 0.)
+        metrics['by_branch'] = by_branch(ds, maps[:, None, None, ::2, ::2].repeat(1, 2, 3, 1, 1), Score(sigma=0))
     parts = ['loss_student1', 'loss_autoencoder', 'loss_student2']
     own = [seed, len(experiment), len(row)]
     losses = dict(distill=falling(['distill'], 10, [*own, 0]), train=falling(parts, 16, [*own, 1]))

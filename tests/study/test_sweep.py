@@ -1,12 +1,13 @@
 "A study: its jobs, its plan, and through Snakemake: killed and resumed, with a failing run, on a real one-node Slurm."
 import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, time
-import pytest, torch
+import numpy as np, pytest, torch
 from conftest import ROOT
 from layouts import make_folder, picture
 from mudenet.core.errors import UserError
 from mudenet.core.machine import resolve_device
 from mudenet.data.dataset import load_dataset
 from mudenet.study import sweep as sweep_module
+from mudenet.study.execute import load_images
 from mudenet.study.records import Record
 from mudenet.study.run import Run
 from mudenet.study.sweep import plan, run_together, study_jobs
@@ -43,7 +44,8 @@ def test_a_wrong_study_is_refused_before_any_run(given, says, runs):
 def write_record(job, **changes):
     "A finished run's record, with what a plan reads of it."
     facts = dict(experiment=job.experiment, seed=job.seed, budget=job.budget, config=job.config.to_dict(),
-                 config_hash=job.config.hash(), environment={}, dataset=dict(fingerprint='f'), metrics={}, images=[],
+                 config_hash=job.config.hash(), environment={}, metrics={}, images=[],
+                 dataset=dict(fingerprint=job.fingerprint()),
                  durations=dict(teacher=100., student1=50., autoencoder=50., student2=100.), peak_memory={})
     Record(**facts | changes).write(job.record_path)
 
@@ -72,6 +74,25 @@ def test_a_record_of_another_config_finishes_no_run(runs):
     for job in found: write_record(job)
     write_record(found[2], config_hash='of another file')
     assert plan(found)['to_run'] == 1
+
+
+@pytest.mark.parametrize('change', [
+    dict(GENERATOR='cable-of-old'), dict(DEFECTS=dict(missing_cable=3))], ids=['another generator', 'other numbers'])
+def test_a_run_on_images_that_are_painted_otherwise_today_is_to_be_run(change, runs, monkeypatch):
+    found = jobs(runs, budget='screening', device='cpu')
+    with monkeypatch.context() as m:
+        for name, value in change.items(): m.setattr(f'mudenet.data.cable.{name}', value)
+        for job in found: write_record(job)
+        assert plan(found)['to_run'] == 0
+    assert plan(found)['to_run'] == 3
+
+
+@pytest.mark.parametrize('budget, size, seed', [('smoke', 64, 0), ('cpu', 96, 3)])
+def test_generated_images_are_known_without_being_painted(budget, size, seed, runs, monkeypatch):
+    monkeypatch.setattr('mudenet.data.cable._image', lambda kind, size, rng: (
+        np.zeros((3, size, size), np.uint8), np.zeros((size, size), bool)))     # what is painted does not count
+    job, = jobs(runs, 'baseline', budget=budget, device='cpu', data_seed=seed, overrides={'data.image_size': size})
+    assert load_images(job).fingerprint() == job.fingerprint()
 
 
 # Finished, of these images
@@ -116,6 +137,14 @@ def test_files_that_were_touched_or_copied_are_the_same_images(study, tmp_path):
     (tmp_path/'copy').rename(tmp_path/'pics')
     for p in (tmp_path/'pics').rglob('*.bmp'): p.touch()
     assert to_run(study[1]()) == 0
+
+
+def test_a_plan_after_a_run_decodes_nothing(study, tmp_path, monkeypatch):
+    job, again = study
+    shutil.rmtree(job.runs_dir/'fingerprints', ignore_errors=True)
+    load_images(job)
+    monkeypatch.setattr('mudenet.data.dataset.load_dataset', None)
+    assert to_run(again()) == 0
 
 
 def test_images_that_cannot_be_read_are_to_be_run(study, tmp_path):
