@@ -14,6 +14,7 @@ import numpy as np, pandas as pd
 from ..core.config import nested
 from ..core.files import PROJECT
 from ..core.text import interval_text, points
+from ..data.sources import GENERATED
 from ..metrics.rounded import figures_at
 from ..study.experiments import Experiment, load_experiments, METRICS
 from ..study.records import COMPARATOR, group_records, load_records, Record, records_frame, Setting
@@ -33,6 +34,8 @@ def data_text(
     s,         # a Setting, or what else has a dataset and a category
 )->str:
     "The data of a setting, in words."
+    source, _, seed = s.dataset.partition('-')
+    if source == GENERATED and seed: return f'{source} {s.category}, dataset seed {seed}'
     return f"{_SOURCES.get(s.dataset, s.dataset)} {s.category.replace('_', ' ')}"
 
 def setting_text(

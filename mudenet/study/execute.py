@@ -116,8 +116,9 @@ def draw_types(
     "Draw the chosen images with their maps below them."
     pixels = [ds.test[chosen].movedim(1, 3).numpy()]
     for maps in rows:
-        scale = maps.amax((1, 2)).median().clamp(min=1e-9)
-        pixels.append(colormaps['inferno']((maps/scale).clamp(0, 1).numpy(), bytes=True)[...,:3])
+        low, high = maps.min(), maps.amax((1, 2)).median()
+        shown = (maps - low)/(high - low).clamp(min=1e-9)
+        pixels.append(colormaps['inferno'](shown.clamp(0, 1).numpy(), bytes=True)[...,:3])
     sheet = Image.new('RGB', (TILE*len(chosen), TILE*len(pixels)))
     for row, images in enumerate(pixels):
         for column, image in enumerate(images):
