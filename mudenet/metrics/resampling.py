@@ -10,7 +10,7 @@ __all__ = ['BLOCK', 'DRAWS', 'draw_counts', 'image_draws', 'pixel_draws', 'Inter
 from typing import NamedTuple
 import numpy as np
 from ..core.errors import UserError
-from .ranks import check_limit, checked, mean_height
+from .ranks import as_truth, check_limit, checked, mean_height
 from .pro import region_weights
 
 # %% ../../nbs/metrics/45_resampling.ipynb #f022a4e7
@@ -102,7 +102,7 @@ def bootstrap(
     fpr_limit:float=0.3,  # of PRO
 )->dict[str, Interval]:   # image_auroc, pixel_auroc, aupro
     "Percentile intervals over test images."
-    labels = np.asarray(labels, dtype=bool)
+    labels = as_truth(labels)
     if not 0 < level < 1: raise UserError(f"level is {level}; it must lie between 0 and 1.")
     if draws < 1: raise UserError(f"draws is {draws}; it must be at least 1.")
     if len(maps) != len(labels):
@@ -125,7 +125,7 @@ def record_draws(
     maps=None,      # (N,H,W), larger is more anomalous
 )->dict[str, list[float]]:    # 'pixel_auroc' and 'aupro' by draw; empty where a draw may hold no defective pixel
     "Figures of the draws that all records of these images share."
-    labels = np.asarray(labels, dtype=bool)
+    labels = as_truth(labels)
     if masks is None or labels.all() or not labels.any(): return {}
     figures = pixel_draws(draw_counts(labels, DRAWS, 0), masks, maps)
     if np.isnan(figures).any(): return {}

@@ -3,7 +3,8 @@ import numpy as np, pytest
 from metric_cases import each_case, make_case
 from mudenet.core.errors import UserError
 from mudenet.metrics import aupro, bootstrap, image_auroc, pixel_auroc
-from mudenet.metrics.resampling import draw_counts, image_draws, pixel_draws
+from mudenet.metrics.resampling import (
+    DRAWS, draw_counts, draw_faults, image_draws, paired_draws, pixel_draws, record_draws)
 
 
 @each_case
@@ -48,3 +49,22 @@ def test_intervals_are_refused_where_no_figure_is_defined(change):
     masks, maps = make_case('smooth')
     inputs = {'labels': masks.any((1, 2)), 'scores': maps.max((1, 2)), 'masks': masks, 'maps': maps, 'draws': 5}
     with pytest.raises(UserError): bootstrap(**inputs | change)
+
+
+@pytest.mark.parametrize('of', [bootstrap, lambda labels, scores, masks, maps: record_draws(labels, masks, maps)])
+def test_labels_of_another_meaning_are_refused(of):
+    masks, maps = make_case('smooth')
+    labels, scores = masks.any((1, 2)).astype(float), maps.max((1, 2))
+    labels[0] = np.nan
+    with pytest.raises(UserError, match='hold the values'): of(labels, scores, masks, maps)
+
+
+def test_records_share_their_draws_and_hide_no_difference_between_maps():
+    masks, maps = make_case('smooth')
+    labels = masks.any((1, 2))
+    own, better = record_draws(labels, masks, maps), record_draws(labels, masks, maps + masks)
+    assert {name: len(values) for name, values in own.items()} == dict(pixel_auroc=DRAWS, aupro=DRAWS)
+    assert paired_draws([own['aupro']]*2, [own['aupro']]*2) == (0, 0)
+    assert paired_draws([better['aupro']], [own['aupro']])[0] > 0 and record_draws(labels) == {}
+    assert draw_faults(own, dict(pixel_auroc=pixel_auroc(masks, maps), aupro=aupro(masks, maps))) == []
+    assert len(draw_faults(own, dict(pixel_auroc=0., aupro=0.))) == 2
