@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 from torch import nn, Tensor
 from ..core.errors import UserError
-from ..core.config import apply_delta, Config
+from ..core.config import Config
 from ..core.files import read_tensors, write_atomic
 from ..data.augment import IMAGENET_MEAN, IMAGENET_STD
 from ..data.images import read_image, resize
@@ -55,10 +55,11 @@ class FinishedRun:
         "Scores of nominal pictures."
         pictures = list_pictures(Path(folder))
         if not pictures: raise UserError(f"The folder {folder} holds no pictures; give one of good pictures.")
-        size = self.config.data.image_size
-        images = torch.from_numpy(np.stack([resize(read_image(p), size) for p in pictures]))
-        detector = self.detector()
-        return torch.cat([detector(batch)[1] for batch in images.split(8)])
+        detector, size, scores = self.detector(), self.config.data.image_size, []
+        for i in range(0, len(pictures), 8):
+            batch = [resize(read_image(p), size) for p in pictures[i:i+8]]
+            scores.append(detector(torch.from_numpy(np.stack(batch)))[1])
+        return torch.cat(scores)
 
 def _read_record(folder:Path)->tuple[Record, Config]:
     "The record of a finished run of an experiment, and its config."
@@ -70,7 +71,7 @@ def _read_record(folder:Path)->tuple[Record, Config]:
     if record.experiment == COMPARATOR:
         raise UserError(f"{folder} is a run of the memory bank, which has no networks to read back; "
                         "give one of an experiment.")
-    config = apply_delta(Config(), record.config)
+    config = record.resolved_config()
     if config.hash() != record.config_hash:
         raise UserError(f"{path} holds another config than its hash {record.config_hash} says; "
                         "it was changed, or made by another version.")
