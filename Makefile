@@ -13,7 +13,7 @@ NOTEBOOK = experiments/run.ipynb
 	mkdir -p runs
 	touch $@
 
-run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, five to ten minutes
+run: .venv/installed   ## the main job: one (experiment, seed) on the embedded default, about four minutes
 	mkdir -p runs
 	$(BIN)/papermill $(NOTEBOOK) runs/retained-seed$(SEED).ipynb -p seed $(SEED) --no-progress-bar --log-output
 
