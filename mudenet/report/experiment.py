@@ -134,8 +134,7 @@ def cases(
     id:str,
 )->str:                # HTML; '' where no run left pictures
     "An image of each type under maps of one seed: the experiment's, its parent's and the memory bank's."
-    records = [r for _, _, group in log.groups_of(id) for r in group.values()]
-    r = max(records, key=lambda r: (id in _sheets(log, r), len(_sheets(log, r))), default=None)
+    r = max(log.records_of(id), key=lambda r: (id in _sheets(log, r), len(_sheets(log, r))), default=None)
     sheets = _sheets(log, r) if r else {}
     if id not in sheets: return ''
     own, branch = sheets.pop(id), r.config['score'].get('backbone_branch')
@@ -151,11 +150,10 @@ def cases(
 
 def _cases_section(log:Log, id:str)->str:
     "The cases with what is to be said of them; '' where nothing ran."
-    records = [r for _, _, group in log.groups_of(id) for r in group.values()]
     shown, parts = cases(log, id), []
     if shown: parts = ['The first test image of each type, and the maps of one seed. The first map is the fused one, '
                        'which is the sum of the branches.', html_block(shown)]
-    if any(r.dataset['benchmark'] != GENERATED for r in records):
+    if any(r.dataset['benchmark'] != GENERATED for r in log.records_of(id)):
         parts.append('Images of other data sets are left out: they have licenses of their own, and that of MVTec AD '
                      "and MVTec LOCO (CC BY-NC-SA 4.0) does not let them stand in pages under this project's.")
     return '\n\n'.join(['## Cases', *parts] if parts else [])

@@ -64,6 +64,10 @@ class Log:
         "An experiment's groups of records: setting, config hash, and records by seed."
         return [(s, hash, records) for (s, experiment, hash), records in self.groups.items() if experiment == id]
 
+    def records_of(self, id:str)->list[Record]:
+        "An experiment's records, of all settings."
+        return [r for _, _, records in self.groups_of(id) for r in records.values()]
+
     def name(self, id:str)->str:
         "An experiment in words."
         return NAMES.get(id) or self.experiments[id].title

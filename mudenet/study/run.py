@@ -8,8 +8,7 @@ __all__ = ['Budget', 'Dataset', 'Device', 'Precision', 'Id', 'Overrides', 'FEW_C
            'resolve_precision', 'check_compute', 'make_job', 'find_images', 'plan_run']
 
 # %% ../../nbs/study/56_run.ipynb #649b221e
-import ast, json
-from collections import Counter
+import ast
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,8 +74,8 @@ def cable_counts(
     budget:str,       # a key of `BUDGETS`
 )->dict:              # arguments of `generate_cable`
     "How many generated images a run has: a handful at the smoke budget, else as many as MVTec AD has of its cable."
-    from mudenet.data.cable import DEFECTS             # imports torch
-    return FEW_CABLES if budget == 'smoke' else dict(train=224, good=58, defects=DEFECTS)
+    from mudenet.data.cable import DEFECTS, GOOD, TRAIN      # imports torch
+    return FEW_CABLES if budget == 'smoke' else dict(train=TRAIN, good=GOOD, defects=DEFECTS)
 
 def generated_fingerprint(
     name:str,            # as records call the dataset: 'generated', or with its seed 'generated-7'
@@ -85,12 +84,11 @@ def generated_fingerprint(
     images:list[dict],   # path and type of each test image
 )->str:
     "The fingerprint that such generated images have today, without painting them."
-    from mudenet.data.cable import GENERATOR           # imports torch
+    from mudenet.data.cable import cable_recipe        # imports torch
     from mudenet.data.dataset import Dataset
     types, paths = [i['type'] for i in images], [i['path'] for i in images]
-    kinds = Counter(types)
-    recipe = [GENERATOR, int(name.partition('-')[2] or 0), size, nominal, kinds.pop('good'), kinds]
-    return Dataset(name, 'cable', *[None]*3, types, paths, [], recipe=json.dumps(recipe, sort_keys=True)).fingerprint()
+    recipe = cable_recipe(int(name.partition('-')[2] or 0), size, nominal, types)
+    return Dataset(name, 'cable', *[None]*3, types, paths, [], recipe=recipe).fingerprint()
 
 def cable_fingerprint(
     name:str,         # as `generated_fingerprint` takes it
@@ -98,9 +96,9 @@ def cable_fingerprint(
     budget:str,       # a key of `BUDGETS`
 )->str:
     "The fingerprint that a run's generated images have today."
+    from mudenet.data.cable import list_tests          # imports torch
     counts = cable_counts(budget)
-    kinds = counts['defects'] | dict(good=counts['good'])
-    images = [dict(path=f'test/{kind}/{i:03}.png', type=kind) for kind, n in sorted(kinds.items()) for i in range(n)]
+    images = [dict(path=path, type=kind) for path, kind in list_tests(counts['good'], counts['defects'])]
     return generated_fingerprint(name, size, counts['train'], images)
 
 # %% ../../nbs/study/56_run.ipynb #ee76b007
