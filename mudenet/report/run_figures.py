@@ -17,10 +17,10 @@ from torch import Tensor
 from ..core.config import apply_delta, BUDGETS, Config, resolve_augment
 from ..core.figures import ALARM, GRAY, picture, STRUCTURAL
 from ..data.dataset import Dataset
-from ..deploy.overlay import blend, color, shrink
+from ..deploy.overlay import blend, shrink
 from ..metrics.curves import curve_area
 from ..model.mudenet import BRANCHES
-from ..study.execute import branch_maps, TILE
+from ..study.execute import branch_maps, heat_tiles, TILE
 from ..study.experiments import Experiment, METRICS
 from ..study.records import Record
 from ..study.run import Job
@@ -178,30 +178,26 @@ def case_maps(
     branches = branch_maps(distances[chosen], range_, job.config.score, maps.shape[-1])
     return {'fused map': maps[chosen]} | {f'{b} branch': m for b, m in zip(BRANCHES, branches)}
 
-def _heat_tile(heat:Tensor, threshold:float)->Image.Image:
-    "The colors of `blend` alone."
-    levels = Image.fromarray((heat.numpy()*127.5/threshold).clip(0, 255).astype(np.uint8))
-    return color(np.asarray(levels.resize((TILE, TILE), Image.Resampling.BILINEAR)))
-
 def draw_cases(
     ds:Dataset,                # with the test images
     scores,                    # (M,), of them
     chosen:list[int],          # test images
     maps:dict[str, Tensor],    # of `case_maps`: the fused ones first
 )->Figure:
-    "Draw images, their defects outlined, beside their heatmaps; a row a case."
+    "Draw images, their defects outlined, beside their heatmaps; a row a case. A branch has a scale of its own."
     scores, across, down = np.asarray(scores), TILE + 8, TILE + 38
     threshold = max(np.quantile(scores if ds.labels.all() else scores[~ds.labels], .95), 1e-12)
     width, height = across*(1 + len(maps)), down*max(1, len(chosen))
+    (fused, heat), *branches = maps.items()
+    heats = {name: heat_tiles(of_branch) for name, of_branch in branches}
     fig = plt.figure(figsize=(width/100, height/100), dpi=100)
     fig.set_layout_engine('none')                   # a tile's pixels are the figure's
     for row, i in enumerate(chosen):
         tile, mask = shrink(ds.test[i].permute(1, 2, 0).numpy(), TILE, TILE), None
         if ds.masks is not None: mask = np.asarray(Image.fromarray(ds.masks[i].numpy()).resize((TILE, TILE)))
         tiles = {f'{_words(ds.types[i])}\nscore {scores[i]:.2f}': tile}
-        fused, *branches = [(name, heat[row]) for name, heat in maps.items()]
-        tiles |= {fused[0]: blend(tile, fused[1].numpy(), threshold)}
-        tiles |= {name: _heat_tile(heat, threshold) for name, heat in branches}
+        tiles |= {fused: blend(tile, heat[row].numpy(), threshold)}
+        tiles |= {name: own[row] for name, own in heats.items()}
         for column, (title, pixels) in enumerate(tiles.items()):
             place = column*across/width, 1 - (row + 1)*down/height, TILE/width, TILE/height
             picture(fig.add_axes(place), np.asarray(pixels).transpose(2, 0, 1), title, None if column else mask)

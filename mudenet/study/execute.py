@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['CASES', 'KEPT', 'TYPES', 'TILE', 'MOST_BYTES', 'load_images', 'data_facts', 'image_facts', 'make_record',
-           'first_of_types', 'branch_maps', 'draw_types', 'RunResult', 'stage_store', 'execute', 'bank_config',
-           'measure_bank', 'execute_bank']
+           'first_of_types', 'branch_maps', 'square', 'heat_tiles', 'draw_types', 'RunResult', 'stage_store', 'execute',
+           'bank_config', 'measure_bank', 'execute_bank']
 
 # %% ../../nbs/study/57_execute.ipynb #997d10c8
 import io, time
 from dataclasses import dataclass
+import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 from safetensors.torch import load_file
@@ -108,22 +109,30 @@ def branch_maps(
         out.append(anomaly_maps(alone, range_, score, size))
     return out
 
+def square(
+    pixels:np.ndarray,       # (h,w) or (h,w,3), uint8
+)->Image.Image:
+    "A picture of the size of a tile."
+    return Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BILINEAR)
+
+def heat_tiles(
+    maps:Tensor,             # (n,S,S)
+)->list[Image.Image]:        # n squares
+    "Maps in colors: black is their lowest value, and the brightest the highest of the median image."
+    low, high = maps.min(), maps.amax((1, 2)).median()
+    shown = ((maps - low)/(high - low).clamp(min=1e-9)).clamp(0, 1)
+    return [square(c) for c in colormaps['inferno'](shown.numpy(), bytes=True)[...,:3]]
+
 def draw_types(
     ds:Dataset,          # with the images
     chosen:list[int],    # of `first_of_types`
     rows:list[Tensor],   # (n,S,S) each: maps of these images
 )->bytes:                # a WebP of square tiles: a column a type, the images above their maps
     "Draw the chosen images with their maps below them."
-    pixels = [ds.test[chosen].movedim(1, 3).numpy()]
-    for maps in rows:
-        low, high = maps.min(), maps.amax((1, 2)).median()
-        shown = (maps - low)/(high - low).clamp(min=1e-9)
-        pixels.append(colormaps['inferno'](shown.clamp(0, 1).numpy(), bytes=True)[...,:3])
-    sheet = Image.new('RGB', (TILE*len(chosen), TILE*len(pixels)))
-    for row, images in enumerate(pixels):
-        for column, image in enumerate(images):
-            tile = Image.fromarray(image).resize((TILE, TILE), Image.Resampling.BILINEAR)
-            sheet.paste(tile, (TILE*column, TILE*row))
+    tiles = [[square(image) for image in ds.test[chosen].movedim(1, 3).numpy()], *map(heat_tiles, rows)]
+    sheet = Image.new('RGB', (TILE*len(chosen), TILE*len(tiles)))
+    for row, images in enumerate(tiles):
+        for column, tile in enumerate(images): sheet.paste(tile, (TILE*column, TILE*row))
     for quality in (85, 70, 50, 30, 10):
         out = io.BytesIO()
         sheet.save(out, 'WebP', quality=quality)
