@@ -66,5 +66,5 @@ def figure_svg(
     svg = re.sub(r'(id="|url\(#|href="#)', rf'\1{name}-', svg)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", svg)
     svg = re.sub(r'(width|height)="[\d.]+pt" ', '', re.sub(r'\n\s*', '\n', svg), count=2)
-    opening = f'<svg role="img" aria-label="{escape(alt)}" style="max-width:{width:.0f}px"'
+    opening = f'<svg role="img" aria-label="{escape(alt)}" style="--width:{width:.0f}px;max-width:{width:.0f}px"'
     return svg.replace('<svg', opening, 1).strip()

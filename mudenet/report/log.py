@@ -144,7 +144,7 @@ def _effect(log:Log, c:Comparison, metric:str, p:Paired)->dict:
     return dict(experiment=c.experiment, parent=c.parent, data=data_text(s) if s else 'reported',
                 budget=s.budget if s else log.experiments[c.experiment].protocol, setting=s, metric=metric, seeds=n,
                 difference=p.difference, low=low, high=high, images=images, adjusted=c.adjusted, tip=tip,
-                verdict=c.verdict if s else '', chosen=bool(s) and log.experiments[c.experiment].tried_on == s.category)
+                verdict=c.verdict if s else '', chosen=bool(s) and s.category in log.experiments[c.experiment].tried_on)
 
 def effects_frame(
     log:Log,

@@ -63,6 +63,8 @@ def folded(
 def finding(
     sentence:str='Not run yet.',     # HTML, with its figures
     figure:str='',                   # an <svg> element
+    holds:bool=True,                 # what the records say now
 )->str:                              # HTML
     "A finding as a page shows it."
+    if not holds: sentence = f'<strong>No longer holds:</strong> {sentence}'
     return f'<p class="finding">{sentence}</p>' + (drawing(figure) if figure else '')

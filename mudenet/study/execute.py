@@ -232,10 +232,10 @@ def execute_bank(
     "Measure the memory bank, or take the finished record."
     path = run_folder(job.runs_dir, COMPARATOR, job.folder.parent.name, job.seed)/'record.json'
     with locked(path.parent):
-        ds = load_images(job)
-        record, why = finished_record(path, config=canonical_hash(bank_config(job.config)), data=ds.fingerprint())
+        record, why = finished_record(path, config=canonical_hash(bank_config(job.config)), data=job.fingerprint())
         if why: set_aside(path, why)
         if record: return record
+        ds = load_images(job)
         result, chosen = measure_bank(job, ds), first_of_types(ds)
         if job.source.benchmark == GENERATED:
             write_atomic(path.with_name(TYPES), draw_types(ds, chosen, [result.maps[chosen]]))

@@ -32,7 +32,7 @@ class Experiment:
     status:str = 'pending'      # one of `STATUS`, in the published log
     claim:dict = field(default_factory=dict)      # what the published log concludes: one of `EFFECTS` by metric
     stays_within:float|None = None                # how far a metric that stays may move; by default the decision's gain
-    tried_on:str = ''           # a category on which trials led to it, so that its figures there are no test
+    tried_on:list = field(default_factory=list)   # categories on which trials led to it: figures there are no test
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent by metric, 'source'
 
 # %% ../../nbs/study/50_experiments.ipynb #d45dac0f
@@ -87,6 +87,8 @@ def check_experiment(
     for key in ('change', 'decision', 'claim', 'reported'):
         value = getattr(e, key)
         if not isinstance(value, dict): raise UserError(f"{key} is {value!r}; it must be a mapping.")
+    if not isinstance(e.tried_on, list):
+        raise UserError(f"tried_on is {e.tried_on!r}; it must be a list of categories, such as [transistor].")
     if e.decision: _check_decision(e.decision)
     _check_claim(e)
     if e.reported: _check_reported(e.reported)

@@ -74,7 +74,7 @@ def test_a_configuration_that_is_its_parents_has_no_effect():
 
 def test_trials_on_a_category_weaken_its_verdict():
     tried = next(e for e in LOG.experiments.values() if e.tried_on and e.decision and e.parent)
-    dataset = made_record().dataset | dict(category=tried.tried_on)
+    dataset = made_record().dataset | dict(category=tried.tried_on[0])
     effects = effects_frame(with_records(*(made_record(id, dataset=dataset) for id in (tried.parent, tried.id))))
     assert effects[effects.experiment == tried.id].chosen.all()
 

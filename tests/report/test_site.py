@@ -323,6 +323,9 @@ def test_cases_are_tiles_that_a_slider_fades(address, browser, width):
     page = browser.new_page(viewport=dict(width=width, height=900))
     page.goto(f'{address}/experiments/e5.4.html', wait_until='load')
     tiles = page.locator('.cases .tiles').last.locator('figure > div')
+    edge = page.locator('.cases').bounding_box()
+    last = tiles.last.bounding_box()
+    assert width < 768 or last['x'] + last['width'] <= edge['x'] + edge['width'] + 1      # no tile is cut off
     tiles.last.scroll_into_view_if_needed()
     page.wait_for_function('() => [...document.querySelectorAll(".cases img")].at(-1).naturalWidth')
     assert page.locator('.cases h3').all_inner_texts() == ['good', 'cut', 'poke'] and tiles.count() == 6
@@ -333,6 +336,15 @@ def test_cases_are_tiles_that_a_slider_fades(address, browser, width):
     assert cut == pytest.approx([2, 1], abs=.01)                       # the third type's fused map
     page.locator('.cases input').fill('0.25')
     assert tiles.last.locator('img').evaluate('i => getComputedStyle(i).opacity') == '0.25'
+    page.close()
+
+
+@pytest.mark.chromium
+def test_a_linked_mark_has_the_color_of_text(address, browser):
+    page = browser.new_page(viewport=dict(width=1400, height=900))
+    page.goto(f'{address}/experiments/index.html', wait_until='load')
+    color = 'e => getComputedStyle(e).color'
+    assert page.locator('figure.plot svg a').first.evaluate(color) == page.locator('main p').first.evaluate(color)
     page.close()
 
 
