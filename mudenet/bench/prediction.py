@@ -33,7 +33,7 @@ def _write_pictures(folder:Path, n:int, side:int)->list[Path]:
     return sorted(folder.iterdir())
 
 def _write_run(file:Path, budget:str)->None:
-    "A deployed file of a budget's networks, untrained; half of all images are anomalous."
+    "A deployed file of a budget's networks, untrained."
     c = apply_delta(Config(), BUDGETS[budget])
     size = c.data.image_size
     model, images = settled_model(c.network, size), blurred_images(16, size)

@@ -101,7 +101,7 @@ class Metric:
 class Compute:
     "How, not what: the same mathematics in another precision or memory order."
     precision:Literal['fp32', 'tf32', 'bf16'] = 'fp32'   # of convolutions; tf32: CUDA alone; bf16: autocast
-    channels_last:bool = True     # NHWC tensors
+    channels_last:bool = True     # the channels of a pixel lie side by side in memory (NHWC)
     compile:Literal['none', 'default', 'cuda-graphs'] = 'none'   # by torch.compile, in training; graphs: on CUDA
 
 # %% ../../nbs/core/03_config.ipynb #2444559f

@@ -148,7 +148,7 @@ def make_network(
 
 # %% ../../nbs/model/21_networks.ipynb #32b161db
 def memory_order(compute:Compute)->torch.memory_format:
-    "How images and feature maps lie in memory: NHWC or NCHW."
+    "How images and feature maps lie in memory: by pixel (NHWC) or by channel (NCHW)."
     return torch.channels_last if compute.channels_last else torch.contiguous_format
 
 def prepare(

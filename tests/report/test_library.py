@@ -92,3 +92,4 @@ def test_the_findings_are_said_of_the_committed_records():
     notebook = execute_notebook(ROOT/'experiments'/'findings.ipynb')
     said = json.dumps([c.get('outputs', []) for c in notebook['cells']])
     assert said.count('class=\\"finding\\"') in range(1, 6)
+    assert 'No longer holds' not in said and 'Not run yet' not in said
