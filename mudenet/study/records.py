@@ -18,7 +18,7 @@ from .experiments import Experiment
 RESULTS = PROJECT/'experiments'/'results'                           # published records
 
 COMPARATOR = 'memory-bank'                                          # what its records are called; no experiment
-OURS       = ('retained', 'best', 'upright-position', 'phase-b')    # the configurations that stand for this study
+OURS       = ('retained', 'best', 'phase-b')    # the configurations that stand for this study
 
 def setting_folder(
     dataset:str,         # as records call it
