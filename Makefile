@@ -49,6 +49,8 @@ bench: .venv/installed ## ratios measured in one run, on this machine
 nbs: .venv/installed   ## after editing nbs/: export the package, run the lessons in place, clean the notebooks
 	$(BIN)/nbdev_export
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/*.ipynb nbs/*/*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --CoalesceStreamsPreprocessor.enabled=True \
+		nbs/*.ipynb nbs/*/*.ipynb
 	$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace experiments/*.ipynb
 	$(BIN)/nbdev_clean && for n in experiments/*.ipynb; do $(BIN)/nbdev_clean --fname $$n || exit; done
 

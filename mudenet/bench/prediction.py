@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np, torch
 from PIL import Image
 from ..core.config import apply_delta, BUDGETS, Config
+from ..data.images import read_image, resize
 from ..model.score import normalization_range
 from ..deploy.scorer import Scorer
 from ..deploy.detector import Detector
@@ -32,11 +33,12 @@ def _write_pictures(folder:Path, n:int, side:int)->list[Path]:
         Image.fromarray(noisy.permute(1, 2, 0).numpy()).save(folder/f'{i:03}.png')
     return sorted(folder.iterdir())
 
-def _write_run(file:Path, budget:str)->None:
-    "A deployed file of a budget's networks, untrained."
+def _write_run(file:Path, budget:str, pictures:list[Path])->None:
+    "A deployed file of a budget's networks, untrained; half of the pictures are anomalous to it."
     c = apply_delta(Config(), BUDGETS[budget])
     size = c.data.image_size
-    model, images = settled_model(c.network, size), blurred_images(16, size)
+    model = settled_model(c.network, size)
+    images = torch.from_numpy(np.stack([resize(read_image(p), size) for p in pictures]))
     range_ = normalization_range(model.distance_maps(images, c.compute), c.score)
     detector = Detector(model, range_, c.score, size)
     facts = dict(image_size=size, threshold=float(detector(images)[1].median()))
@@ -64,7 +66,7 @@ def prediction_rows(
     "Time of predicting a folder, beside that of reading and of scoring, and of EfficientAD-S's networks."
     with tempfile.TemporaryDirectory() as folder:
         pictures = _write_pictures(Path(folder)/'pictures', n, side)
-        _write_run(Path(folder)/'run.onnx', budget)
+        _write_run(Path(folder)/'run.onnx', budget, pictures)
         parts = _parts(Path(folder)/'run.onnx', pictures, Path(folder)/'out')
         seconds = {name: median_seconds(f, repeats)/n for name, f in parts.items()}
     model, images = EfficientAD('S'), blurred_images(8, 256)

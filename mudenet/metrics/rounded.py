@@ -21,9 +21,9 @@ def unrounded(
     "What a rounded figure may have been."
     return figure - unit/2, figure + unit/2
 
-def _mean(figures:list[float])->tuple[float, float]: return unrounded(np.mean(figures))
+def _mean(figures:list[float])->tuple[float, float]: return unrounded(float(np.mean(figures)))
 
-def _span(figures:list[float])->tuple[float, float]: return unrounded(np.ptp(figures), .2)
+def _span(figures:list[float])->tuple[float, float]: return unrounded(float(np.ptp(figures)), .2)
 
 def _minus(a:tuple, b:tuple)->tuple[float, float]: return a[0] - b[1], a[1] - b[0]
 

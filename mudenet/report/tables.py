@@ -41,7 +41,8 @@ def _executed_files(log:Log)->dict[str, bytes]:
         files[f'experiments/{name}.ipynb'] = notebook_page(notebook, fold)[1]
         if name != 'findings': continue
         said = [s for s in findings_of(notebook) if not s.startswith('Not run')][:3]
-        files['experiments/_generated/said.md'] = '\n'.join(f'1. {s}' for s in said).encode()
+        said = re.sub('href="(?!http)', 'href="experiments/', '\n'.join(f'1. {s}' for s in said))    # from home
+        files['experiments/_generated/said.md'] = said.encode()
     for name, path in executed_notebooks(log.project).items():
         id, seed = name.rsplit('-seed', 1)
         title = f'Notebook of {log.name(id) if id in log.experiments else id}, seed {seed}'
