@@ -37,6 +37,7 @@ class DataList:
                 rows.append({'dataset': name, 'category': category, 'augmentation': row, 'from': where})
         return Answer(rows, text_table(rows))
 
+# %% ../../nbs/command/91_files.ipynb #9cb79d33
 @dataclass
 class DataCheck:
     "Look at every file of a folder; ends with 1 where anything is wrong. Warnings and files left out are listed."
@@ -60,6 +61,7 @@ class DataCheck:
         if n['warnings'] or n['left_out']: last += f" {n['warnings']} warnings, {n['left_out']} files left out."
         return Answer(rows, '\n'.join([text_table(table), *lines, last]), int(bool(n['faults'])))
 
+# %% ../../nbs/command/91_files.ipynb #f595ba9d
 @dataclass
 class DataUnpack:
     "Unpack a dataset's archive, whole or not at all."
@@ -76,6 +78,7 @@ class DataUnpack:
 DATA = (Annotated[DataList, subcommand('list')] | Annotated[DataCheck, subcommand('check')]
         | Annotated[DataUnpack, subcommand('unpack')])
 
+# %% ../../nbs/command/91_files.ipynb #7c62af25
 @dataclass
 class Data:
     "Datasets: what there is, whether a folder is whole, and archives."
@@ -107,6 +110,7 @@ class Export:
                  f"{facts['dataset']} {facts['category']}, {facts['image_size']} px.")
         return Answer(facts, f'{about}\n{describe_threshold(facts)}')
 
+# %% ../../nbs/command/91_files.ipynb #6bf1c03f
 @dataclass
 class Predict:
     "Score pictures: a table and heatmaps; ends with 1 where no picture can be read."
@@ -133,6 +137,7 @@ class Bench:
         check_checkout()
         return Answer(write_bench(), 'Written to experiments/bench.json.')
 
+# %% ../../nbs/command/91_files.ipynb #01d6f1cb
 @dataclass
 class GpuCheck:
     "Check a card in five minutes: bits, speed, memory, runs side by side; ends with 1 where something is wrong."
@@ -149,6 +154,7 @@ class GpuCheck:
         wrong = sum(not r['good'] for r in found['rows'])
         return Answer(found, f"{wrong} of {len(found['rows'])} findings are not as they should be.", int(wrong > 0))
 
+# %% ../../nbs/command/91_files.ipynb #f2fd20c3
 @dataclass
 class Publish:
     "Copy the records and pictures of finished runs to experiments/results/, and draw README's figure from them."
@@ -163,6 +169,7 @@ class Publish:
         write_results()
         return Answer(dict(records=written), f'{len(written)} records.')
 
+# %% ../../nbs/command/91_files.ipynb #d32fc582
 @dataclass
 class Site:
     "Write the log's pages from the records, and build the site in _site/."

@@ -58,6 +58,7 @@ class DoRun(Run):
         record = execute(job, images).record
         return Answer(record.to_dict(), figures_text(record.metrics))
 
+# %% ../../nbs/command/90_study.ipynb #fcf10903
 Pairs = Positional[Annotated[list[str], arg(metavar='ID:SEED')]]
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Several(Run):
         more = f'\n{left} of {len(rows)} runs are left; the same command goes on.' if left else ''
         return Answer(rows, text_table(rows) + more, int(left > 0))
 
+# %% ../../nbs/command/90_study.ipynb #e4368833
 @dataclass(frozen=True)
 class Plan(Run):
     "The runs of a study, and the epochs left."
@@ -108,6 +110,7 @@ class Plan(Run):
         table = text_table(rows, ['experiment', 'seed', 'category', 'state', 'epochs', 'stages'])
         return Answer(found, f'{table}\n{summary}')
 
+# %% ../../nbs/command/90_study.ipynb #ea383408
 @dataclass(frozen=True)
 class MemoryBank(Run):
     "What one would reach for instead: nearest neighbors of patch features, on the images of a run."
@@ -131,6 +134,7 @@ class List:
         rows = [dict(id=e.id, parent=e.parent or '', status=e.status, protocol=e.protocol, title=e.title) for e in log]
         return Answer(rows, text_table(rows))
 
+# %% ../../nbs/command/90_study.ipynb #8988a950
 @dataclass
 class Show:
     "One experiment: its change, the stages that run after its parent, its config and figures."
@@ -154,6 +158,7 @@ class Show:
         text = yaml.safe_dump(found | dict(measured=figures), sort_keys=False, default_flow_style=None, width=110)
         return Answer(whole, text.rstrip())
 
+# %% ../../nbs/command/90_study.ipynb #65947881
 @dataclass
 class Table:
     "Measured figures against the parent, with verdicts."
@@ -177,6 +182,7 @@ class Table:
         nothing = 'No experiment and its parent have records on the same seed yet.'
         return Answer([asdict(c) for c in found], f'{text_table(rows, names)}\n{note}' if rows else nothing)
 
+# %% ../../nbs/command/90_study.ipynb #6bf3d8b8
 @dataclass
 class Audit:
     "What does not add up in the published log, in our records and on our pages; ends with 1 where ours do not."

@@ -58,6 +58,7 @@ class Optimization:
     grad_clip:float = ranged(0.0, ge=0, lt=math.inf)      # largest gradient norm of each network; 0: not clipped
     reduction:Literal['sum', 'mean'] = 'sum'    # of the squared error over channels
 
+# %% ../../nbs/core/03_config.ipynb #52df61df
 @dataclass(frozen=True)
 class Distill(Optimization):
     "Stage 1, Eqs. 13–16: the teacher learns the backbone's features."
@@ -68,6 +69,7 @@ class Distill(Optimization):
     upsampling:Literal['bilinear', 'nearest'] = 'bilinear'     # of the target to the network's size (E5.7)
     strides:Literal['4-8-16', '8-16'] = '4-8-16'    # of the backbone's levels whose channels are drawn
 
+# %% ../../nbs/core/03_config.ipynb #4d24f36d
 @dataclass(frozen=True)
 class Train(Optimization):
     "Stage 2, Eqs. 3, 5, 7, 8: S1, A and S2 learn from the frozen teacher."
@@ -97,6 +99,7 @@ class Metric:
     "How the headline PRO is measured."
     num_thresholds:int|None = ranged(None, ge=2)   # that many linear thresholds; None: the exact curve (E5.1)
 
+# %% ../../nbs/core/03_config.ipynb #08ffdc37
 @dataclass(frozen=True)
 class Compute:
     "How, not what: the same mathematics in another precision or memory order."

@@ -56,6 +56,7 @@ def _check_bounds(name:str, value, f)->None:
     if NoneType in get_args(f.type): rule += ', or none'
     raise UserError(f"{name} is {value}; it must be {rule}.")
 
+# %% ../../nbs/core/02_fields.ipynb #c4d4a3b8
 def check_group(
     name:str,      # the group's, for the message
     group,         # a dataclass

@@ -44,6 +44,7 @@ def palette_png(
     _pixels(figure).quantize(colors, kmeans=2).save(out, 'PNG', optimize=True)
     return out.getvalue()
 
+# %% ../../nbs/core/09_figures.ipynb #1c322d55
 def jpeg(
     figure,            # of matplotlib, full of photographs
     quality:int,       # 1 to 95
@@ -53,6 +54,7 @@ def jpeg(
     _pixels(figure).save(out, 'JPEG', quality=quality, optimize=True)
     return out.getvalue()
 
+# %% ../../nbs/core/09_figures.ipynb #bad38bfb
 def show(
     figure,            # of matplotlib; it is closed
     alt:str,           # what the figure shows, for readers who do not see it
@@ -81,6 +83,7 @@ def picture(
     ax.set_title(title)
     ax.axis('off')
 
+# %% ../../nbs/core/09_figures.ipynb #d86b297a
 def image_grid(
     rows:Sequence,               # of rows of images, as `picture` takes them; None leaves a place empty
     titles:Sequence[str]=(),     # above the first row

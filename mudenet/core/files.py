@@ -21,6 +21,7 @@ def _find_project()->Path:
 
 PROJECT = _find_project()
 
+# %% ../../nbs/core/04_files.ipynb #492c45a9
 def user_path(
     text,                  # a path that the user gave, text or Path; '~' is the home folder
     what:str='path',       # what it is, as the sentence should call it
@@ -35,6 +36,7 @@ def user_path(
     if base is None and not os.path.lexists(path) and os.path.lexists(PROJECT/path): base = PROJECT
     return Path(os.path.abspath(path if base is None else base/path))
 
+# %% ../../nbs/core/04_files.ipynb #b3040cfe
 def project_path(
     text,                    # a path that the user gave
     what:str='runs_dir',     # what it is
@@ -82,6 +84,7 @@ def write_json(
     "Write a record as indented JSON; a NaN is refused, since JSON has none."
     write_atomic(path, (json.dumps(record, indent=1, allow_nan=False) + '\n').encode())
 
+# %% ../../nbs/core/04_files.ipynb #11a1b133
 def read_json(
     path:Path,    # a file of `write_json`
 )->dict:
@@ -217,6 +220,7 @@ def _fault(path:Path)->str:
     if os.path.isfile(path): return ''
     return 'no file' if os.path.exists(path) else 'a link that leads nowhere'
 
+# %% ../../nbs/core/04_files.ipynb #95a91786
 def walk(
     folder:Path,        # it exists
     follow=(),          # links to folders that are followed

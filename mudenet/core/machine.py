@@ -59,6 +59,7 @@ def resolve_device(
     if device == 'auto': return 'cpu'
     raise UserError("The device 'cuda' was asked for, but no CUDA device is here; take 'cpu' or 'auto'.")
 
+# %% ../../nbs/core/05_machine.ipynb #bb0e4a30
 def peak_memory(
     device:str,           # 'cpu' or 'cuda'
 )->dict[str, int]:        # bytes
@@ -70,6 +71,7 @@ def peak_memory(
         out['cuda'] = torch.cuda.max_memory_reserved()
     return out
 
+# %% ../../nbs/core/05_machine.ipynb #5fade0d9
 def free_memory(
     device:str,    # 'cpu' or 'cuda'
 )->int:            # bytes

@@ -26,6 +26,7 @@ def _is_logged()->bool:
     with contextlib.suppress(psutil.Error): return '--log-output' in psutil.Process(os.getppid()).cmdline()
     return False
 
+# %% ../../nbs/core/08_progress.ipynb #cc0d693a
 def _log():
     "Where lines go that stand for a bar, or None."
     if _in_lab() or _terminal(): return None
@@ -69,6 +70,7 @@ def steps_around(
     try: yield
     finally: _around.reset(token)
 
+# %% ../../nbs/core/08_progress.ipynb #0228f922
 class StepBar:
     "A bar over the steps of a run's trainings; in a log, a line an epoch. Enter it as a context."
     def __init__(self,

@@ -28,6 +28,7 @@ def _open(path:Path):
         why = (str(e) or type(e).__name__).splitlines()[0].rstrip(':')
         raise UserError(f"{path} cannot be read as an archive ({why}); fetch it again.") from None
 
+# %% ../../nbs/data/19_archives.ipynb #deee37d0
 def _tar_kind(member:tarfile.TarInfo)->str:
     "What a member of a tar file is."
     if member.isfile(): return 'file'
@@ -76,6 +77,7 @@ def _extract(archive, inside:PurePosixPath, member, folder:Path)->None:
         member.filename = str(inside)
         archive.extract(member, folder)
 
+# %% ../../nbs/data/19_archives.ipynb #90be4377
 def _unpack_beside(path:Path, folder:Path)->None:
     "Unpack an archive into a folder that gets its name at the end."
     with _open(path) as archive:

@@ -44,6 +44,7 @@ def epoch_draws(
     draws = torch.cat([order[:,None].double(), torch.rand(n, 7, generator=g).double()], 1).to(device)
     return Draws(draws[:,0].long(), draws[:,1:4] < .5, (draws[:,4:]*2 - 1).float())
 
+# %% ../../nbs/data/15_augment.ipynb #25f1cf12
 def epoch_batches(
     draws:Draws,         # of `epoch_draws`
     batch_size:int,      # images a step
@@ -64,6 +65,7 @@ def rotate(
     grid = F.affine_grid(turn.to(x), x.shape, align_corners=False)
     return F.grid_sample(x, grid, padding_mode='reflection', align_corners=False)
 
+# %% ../../nbs/data/15_augment.ipynb #c39aa0ac
 def jitter(
     x:Tensor,         # (B,3,H,W), in [0,1]
     factors:Tensor,   # (B,3): brightness, contrast, saturation

@@ -52,6 +52,7 @@ def _bend_wires(scene:Scene, place:int, rng:np.random.Generator)->None:
         scene.marks.append(Wire(points, core.strand_radius*rng.uniform(.65, .85), rng.uniform(.15, .8)))
     core.kept[bent] = False
 
+# %% ../../nbs/data/18_cable.ipynb #9ac5c7fc
 def _swap_cores(scene:Scene, place:int, rng:np.random.Generator)->None:
     "The upper core and another one are exchanged, or both are of one kind."
     other = 0 if place else 1 + int(rng.integers(2))
@@ -87,6 +88,7 @@ def _cut_inner(scene:Scene, place:int, rng:np.random.Generator)->None:
         beside = rim + unit(angle + math.pi/2)*width*.7
         scene.marks.append(_slit(rng, beside, inwards*depth*.9, .4*width, .6*color, 1.3*color))
 
+# %% ../../nbs/data/18_cable.ipynb #33da0b15
 def _cut_outer(scene:Scene, place:int, rng:np.random.Generator)->None:
     "The sheath is slit from outside, not quite towards the middle."
     angle = rng.uniform(0, math.tau)
@@ -141,6 +143,7 @@ def _image(
     changed = np.abs(clean - paint(nominal, size)).max(0) > VISIBLE
     return expose(clean, rng), binary_fill_holes(changed)
 
+# %% ../../nbs/data/18_cable.ipynb #7e4d33cc
 def list_tests(
     good:int,       # nominal test images
     defects:dict,   # test images of each type
@@ -159,6 +162,7 @@ def cable_recipe(
     kinds = Counter(types)
     return json.dumps([GENERATOR, seed, size, train, kinds.pop('good', 0), kinds], sort_keys=True)
 
+# %% ../../nbs/data/18_cable.ipynb #9f21c997
 def generate_cable(
     size:int=SIZE,      # pixels
     seed:int=0,         # of the dataset, not of the run: every run sees the same cables

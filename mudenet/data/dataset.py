@@ -129,6 +129,7 @@ def _load_image(path:Path, size:int)->tuple[Tensor, list[str]]:
     pixels, doubts = look_at_image(path)
     return torch.from_numpy(resize(pixels, size).copy()), [f'{path} {doubt}' for doubt in doubts]
 
+# %% ../../nbs/data/14_dataset.ipynb #94046d99
 def _load_masks(test:TestImage, size:int, defects:dict|None)->tuple[Tensor, list[str]]:
     "The pixels that any mask of a test image marks, (size,size), bool; what may be meant otherwise."
     if not test.masks: return torch.zeros(size, size, dtype=torch.bool), []
@@ -144,6 +145,7 @@ def _load_masks(test:TestImage, size:int, defects:dict|None)->tuple[Tensor, list
     if not small.any(): small = F.adaptive_max_pool2d(union.float(), size)[0].bool()     # a small defect remains one
     return small, warnings
 
+# %% ../../nbs/data/14_dataset.ipynb #89ff482b
 def _in_threads(jobs:list[Callable], label:str, workers:int=4)->list:
     "The results of all jobs; the first error stops those that have not begun."
     with ThreadPoolExecutor(workers) as pool:
@@ -167,6 +169,7 @@ def _tell(files:Files, warnings:list[str], most:int=20)->None:
     if len(warnings) > most: lines.append(f'warning: {len(warnings) - most} more')
     if lines: print('\n'.join(lines), flush=True)
 
+# %% ../../nbs/data/14_dataset.ipynb #10fe83a3
 def load_dataset(
     source:Source,     # of `checked_source`, with a folder
     size:int,          # pixels
@@ -203,6 +206,7 @@ def keep_fingerprint(
     with contextlib.suppress(UserError): write_atomic(path, fingerprint.encode())
     return fingerprint
 
+# %% ../../nbs/data/14_dataset.ipynb #b0c7b452
 def image_fingerprint(
     source:Source,    # with a folder
     size:int,         # pixels

@@ -35,6 +35,7 @@ def picture_fault(
     if ending in _endings(): return ''
     return f'{ending[1:].upper()} is not read here; convert it to PNG or JPEG' if ending in _CONVERT else 'no picture'
 
+# %% ../../nbs/data/10_images.ipynb #492185c5
 def list_pictures(
     folder:Path,        # it need not exist
 )->list[Path]:
@@ -49,6 +50,7 @@ class TestImage:
     type:str                       # 'good', or the defect's
     masks:tuple[Path, ...] = ()    # none for a nominal image; several where each defect has its own
 
+# %% ../../nbs/data/10_images.ipynb #19e2b0b1
 @dataclass
 class Files:
     "Every file of one category."
@@ -87,6 +89,7 @@ def _set_limit()->None:
     except (ValueError, OverflowError):
         raise UserError(f"{LIMIT} is '{text}'; it takes a number, such as 400.") from None
 
+# %% ../../nbs/data/10_images.ipynb #c8aca13a
 @contextlib.contextmanager
 def _opened(path:Path, what:str):
     "The open picture; whatever is wrong with its file becomes one sentence."
@@ -118,6 +121,7 @@ def _upright(im:Image.Image)->Image.Image:
     turn = _turn(im)
     return im if turn is None or im.format == 'TIFF' else im.transpose(turn)
 
+# %% ../../nbs/data/10_images.ipynb #662e586c
 def image_shape(
     path:Path,       # a picture
 )->tuple[int, int]:  # H, W
@@ -141,6 +145,7 @@ def _gray16_to_rgb(im:Image.Image, path:Path, doubts:list[str])->np.ndarray:
                       "its camera gives 10 to 14 bits, scale them to 16.")
     return np.repeat(np.rint(gray/257).astype(np.uint8)[...,None], 3, 2)
 
+# %% ../../nbs/data/10_images.ipynb #240816f4
 def look_at_image(
     path:Path,       # any file that Pillow opens
 )->tuple[np.ndarray, list[str]]:   # (H,W,3), uint8; for each thing that may be meant otherwise, what to say of the file
@@ -171,6 +176,7 @@ def _numbers(im:Image.Image)->np.ndarray:
     colors = np.array(im.getpalette('RGB') + [0]*768)[:768].reshape(256, 3)
     return colors.max(1).astype(np.uint8)[mask] if sorted(colors[used].tolist()) == [[0]*3, [255]*3] else mask
 
+# %% ../../nbs/data/10_images.ipynb #1700f6c7
 def look_at_mask(
     path:Path,       # a mask's file
 )->tuple[np.ndarray, list[str]]:   # (H,W), the values as stored, zero is nominal; doubts, as above
@@ -190,6 +196,7 @@ def look_at_mask(
         doubts.append(f"marks {100*share:.0f} % of its picture; if black marks the defect, invert it.")
     return mask, doubts
 
+# %% ../../nbs/data/10_images.ipynb #738eba39
 def read_mask(
     path:Path,       # a mask's file
 )->np.ndarray:       # (H,W), the values as stored; zero is nominal

@@ -51,6 +51,7 @@ def _pair(kind:Path, masks:dict[str, list[Path]], truth:Path, ending:str, files:
         files.test.append(TestImage(image, kind.name, tuple(own)))
     files.faults += [f"{m} is a mask without an image in {kind}." for own in masks.values() for m in own]
 
+# %% ../../nbs/data/11_layouts.ipynb #46acb900
 def find_mvtec_ad(root:Path, category:str)->Files:
     "One category of a folder in MVTec AD layout."
     folder = root/category
@@ -73,6 +74,7 @@ def _is_entry(entry)->bool:
     "Whether an entry of defects_config.json has all its keys, each of its kind."
     return isinstance(entry, dict) and all(isinstance(entry.get(k), kind) for k, kind in _ENTRY.items())
 
+# %% ../../nbs/data/11_layouts.ipynb #8b7ace70
 def _read_defects(path:Path, files:Files)->dict[int, dict]:
     "The entries of a defects_config.json by pixel value; none if anything is wrong."
     try: entries = json.loads(read_text(path, f'take {_COMES} how much of each defect must be found'))
@@ -86,6 +88,7 @@ def _read_defects(path:Path, files:Files)->dict[int, dict]:
     files.tables.append(path)
     return {} if wrong else {e['pixel_value']: e for e in entries}
 
+# %% ../../nbs/data/11_layouts.ipynb #854ccdc7
 def find_mvtec_loco(root:Path, category:str)->Files:
     "One category of MVTec LOCO AD."
     folder = root/category
@@ -112,6 +115,7 @@ def visa_objects(root:Path)->list[str]:
     except (ValueError, KeyError, TypeError, csv.Error):
         return []
 
+# %% ../../nbs/data/11_layouts.ipynb #5ca7bebc
 def _visa_rows(root:Path, table:Path, files:Files)->list[dict]:
     "The rows of VisA's table; none if anything is wrong with it."
     columns = ('object', 'split', 'label', 'image', 'mask')
@@ -129,6 +133,7 @@ def _inside(root:Path, name:str)->Path:
     "A path as VisA's table names it."
     return Path(os.path.normpath(root/(name or '')))
 
+# %% ../../nbs/data/11_layouts.ipynb #4992a694
 def _add_visa_image(row:dict, root:Path, table:Path, files:Files)->None:
     "Put the image of a row where it belongs, or note what is wrong with it."
     image, mask = _inside(root, row['image']), _inside(root, row['mask'])
@@ -150,6 +155,7 @@ def _add_visa_image(row:dict, root:Path, table:Path, files:Files)->None:
     else:
         files.test.append(TestImage(image, 'anomaly', (mask,)))
 
+# %% ../../nbs/data/11_layouts.ipynb #c957de6c
 def find_visa(root:Path, category:str)->Files:
     "One category of VisA."
     folder, table = root/category/'Data', root/'split_csv'/'1cls.csv'
@@ -191,6 +197,7 @@ def _own_masks(truths:list[Path])->dict[tuple[str, str], list[Path]]:
             found.setdefault((kind, stem), []).append(mask)
     return found
 
+# %% ../../nbs/data/11_layouts.ipynb #0ade4951
 def _take_masks(truths:list[Path], files:Files)->None:
     "Give the defective images their masks, or note what does not fit."
     masks, users = _own_masks(truths), {}
@@ -212,6 +219,7 @@ def _take_masks(truths:list[Path], files:Files)->None:
     files.faults += [f"{t.path} has no mask, and others have one; add it, or move the masks away."
                      for t in files.test if t.type != 'good' and not t.masks]
 
+# %% ../../nbs/data/11_layouts.ipynb #24bb29bf
 def find_folder(root:Path, category:str)->Files:
     "Good pictures, and bad ones and masks where there are any."
     folder = root/category

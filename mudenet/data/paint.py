@@ -107,6 +107,7 @@ def paint_ground(canvas:Canvas, scene:Scene, rng:np.random.Generator)->None:
         r, a = canvas.polar(-foot*scene.lean)
         canvas.lay(.8*canvas.cover(r - scene.sheath[a] - .5, 3), light*COLORS['wall'])
 
+# %% ../../nbs/data/17_paint.ipynb #166f78bf
 def paint_sheath(canvas:Canvas, scene:Scene, rng:np.random.Generator)->None:
     "The sheath with its pits and scuffs, and the filler in it."
     r, a = canvas.polar((0, 0))
@@ -136,6 +137,7 @@ def paint_wall(canvas:Canvas, core:Core)->None:
     d, t = part.segment(foot, core.center)
     part.lay(part.cover(d - core.outline.mean(), .5), _core_color(core, core.kind)*(.4 + .36*t))
 
+# %% ../../nbs/data/17_paint.ipynb #8a33951b
 def paint_face(canvas:Canvas, core:Core)->None:
     "The insulation, without the strands."
     part, rng = canvas.window(core.center, CORE_RADIUS + 5), np.random.default_rng(core.seed)
@@ -167,6 +169,7 @@ def paint_strands(canvas:Canvas, core:Core)->None:
         there = core.kept[i].reshape(shape)*part.cover((d.reshape(shape) - .97)*s)
         part.lay(there, copper(tone.reshape(shape)))
 
+# %% ../../nbs/data/17_paint.ipynb #64c91b9f
 def paint_lost(canvas:Canvas, core:Core)->None:
     "What is seen in place of a lost core: a hole, or the bare filler."
     part, (opacity, light) = canvas.window(core.center, CORE_RADIUS + 5), core.lost
@@ -188,6 +191,7 @@ def _(mark:Blot, canvas:Canvas)->None:
         r, a = part.polar(mark.center + shift*mark.radius)
         part.lay(opacity*mark.opacity*part.cover(r - mark.radius*mark.outline[a], .8), COLORS[color])
 
+# %% ../../nbs/data/17_paint.ipynb #42920b9d
 @paint_mark.register
 def _(mark:Slit, canvas:Canvas)->None:
     along, middle, rng = mark.end - mark.start, (mark.start + mark.end)/2, np.random.default_rng(mark.seed)
@@ -199,6 +203,7 @@ def _(mark:Slit, canvas:Canvas)->None:
         rough = 1 + .25*part.noise(rng, 4) - .3*t
         part.lay(opacity*part.cover(d - width, .6), color[:,None,None]*rough)
 
+# %% ../../nbs/data/17_paint.ipynb #3b81a413
 @paint_mark.register
 def _(mark:Wire, canvas:Canvas)->None:
     middle = mark.points.mean(0)
@@ -236,6 +241,7 @@ def paint(
     blur = scene.focus*size/SIZE
     return gaussian_filter(canvas.pixels*lamp.astype(np.float32), (0, blur, blur))
 
+# %% ../../nbs/data/17_paint.ipynb #6702da01
 def expose(
     clean:np.ndarray,          # (3,S,S), of 255
     rng:np.random.Generator,   # the draws

@@ -60,6 +60,7 @@ class Blot:
     outline:np.ndarray    # (720,)
     opacity:float
 
+# %% ../../nbs/data/16_scene.ipynb #9883d39e
 @dataclass
 class Slit:
     "A cut that narrows from its start to its end, with one lit side."
@@ -78,6 +79,7 @@ class Wire:
     radius:float
     tone:float            # from black (0) to mirror-white (1)
 
+# %% ../../nbs/data/16_scene.ipynb #e89be3fa
 def draw_nick(
     rng:np.random.Generator,   # the draws
     wear:float,                # how large the nicks of this cable are
@@ -109,6 +111,7 @@ class Core:
     seed:int              # of its texture
     lost:tuple|None = None   # opacity and brightness of what is seen in place of the core
 
+# %% ../../nbs/data/16_scene.ipynb #e0f30e78
 def draw_strands(rng:np.random.Generator)->tuple[np.ndarray, float]:    # (n,2); their radius
     "Strands of a bundle, packed irregularly."
     n, reach = round(rng.triangular(*STRANDS)), rng.uniform(*BUNDLE)
@@ -119,6 +122,7 @@ def draw_strands(rng:np.random.Generator)->tuple[np.ndarray, float]:    # (n,2);
     far = np.hypot(*at.T)/draw_outline(rng, .08)[direction(*at.T)]
     return at[np.argsort(far)[:n]], radius
 
+# %% ../../nbs/data/16_scene.ipynb #89bcb4b8
 def draw_core(
     rng:np.random.Generator,   # the draws
     place:int,                 # in `CORE_ANGLES`
@@ -155,11 +159,13 @@ class Scene:
     seed:int              # of its texture
     dust:float
 
+# %% ../../nbs/data/16_scene.ipynb #0c5c0d08
 def _draw_filler(rng:np.random.Generator)->np.ndarray:
     "Radius of the filler by direction, (720,)."
     lobes = np.sin(3*(np.arange(720)*math.tau/720 + .06*rng.normal()))
     return ((FILLER + 10*lobes - 5*np.clip(-lobes, 0, 1)**4)*draw_outline(rng, .025, 1)).astype(np.float32)
 
+# %% ../../nbs/data/16_scene.ipynb #1a958d66
 def draw_scene(
     rng:np.random.Generator,   # the draws
 )->Scene:

@@ -70,6 +70,7 @@ def augmentation_row(
     "Letters of the category's row; a category that is in no table is flipped."
     return 'HC' if benchmark == GENERATED else BENCHMARKS[benchmark].augmentation.get(category, 'H')
 
+# %% ../../nbs/data/12_sources.ipynb #edda2491
 @dataclass(frozen=True)
 class Source:
     "Where a run's images come from."
@@ -119,6 +120,7 @@ def _categories(root:Path, benchmark:Benchmark)->list[str]:
 
 ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.xz', '.txz', '.bz2', '.7z', '.rar')
 
+# %% ../../nbs/data/12_sources.ipynb #1fc4cbbf
 def data_folder(
     text,                       # a path that the user gave
     what:str='data folder',     # what it is
@@ -132,6 +134,7 @@ def data_folder(
     if os.path.isfile(path): raise UserError(f"The {what} {path} is a file; give the folder that holds it.")
     raise UserError(f"The {what} {path} does not exist; give the folder that holds the categories as data_root.")
 
+# %% ../../nbs/data/12_sources.ipynb #6f079294
 def _check_inside(root:Path)->None:
     "Refuse a folder that is a part of a category."
     for outer in reversed(list(root.parents)[:3]):
@@ -150,6 +153,7 @@ def _named(sources:list[Source])->list[Source]:
     raise UserError(f"The data folder {folder} would be called '{s.name}' in records, as the cables are that this "
                     "library paints; rename it.")
 
+# %% ../../nbs/data/12_sources.ipynb #c99be623
 def recognize(
     root,                   # a folder that holds categories, or one of them
     dataset:str='auto',     # a key of `BENCHMARKS`, or 'auto'
@@ -177,6 +181,7 @@ def _find_generated(category:str, dataset:str)->Source:
                         "Give data_root for a dataset of your own.")
     return Source(GENERATED, None, 'cable')
 
+# %% ../../nbs/data/12_sources.ipynb #504f7ca2
 def find_source(
     data_root='',           # a folder; empty: the generated cable
     category:str='',        # empty: the only one
@@ -197,6 +202,7 @@ def find_source(
         raise UserError(f"{data_root} has several categories; name one as category: {names}.")
     return found[category or next(iter(found))]
 
+# %% ../../nbs/data/12_sources.ipynb #29a06e38
 def checked_source(
     data_root='',           # a folder; empty: the generated cable
     category:str='',        # empty: the only one

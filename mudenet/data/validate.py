@@ -39,6 +39,7 @@ def mask_fault(
     return (f"{path} has the value {values[0]}, which defects_config.json does not name; "
             f"there are: {', '.join(map(str, sorted(defects)))}.")
 
+# %% ../../nbs/data/13_validate.ipynb #7c764f96
 def size_fault(
     shapes:set,           # of the test images
     files:Files,          # of the category
@@ -57,6 +58,7 @@ class _Seen:
     faults:tuple = ()           # a sentence each
     warnings:tuple = ()         # a sentence each
 
+# %% ../../nbs/data/13_validate.ipynb #f40b854c
 def _look(path:Path, masks:tuple, defects)->_Seen:
     "Decode a picture and its masks."
     try: pixels, doubts = look_at_image(path)
@@ -72,6 +74,7 @@ def _look(path:Path, masks:tuple, defects)->_Seen:
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     return _Seen(path, pixels.shape[:2], digest, tuple(filter(None, faults)), tuple(warnings))
 
+# %% ../../nbs/data/13_validate.ipynb #58d66033
 def _seen_twice(train:list[_Seen], test:list[_Seen])->list[str]:
     "A sentence for each test image that stands in training too."
     known = {s.pixels: s.path for s in reversed(train) if s.pixels}
@@ -98,6 +101,7 @@ def _files(source:Source)->Files:
     try: return source.files()
     except UserError as e: return Files(source.root/source.category, faults=[str(e)])
 
+# %% ../../nbs/data/13_validate.ipynb #3720a7cf
 def check_category(
     source:Source,     # with a folder
     workers:int=4,     # threads
@@ -114,6 +118,7 @@ def check_category(
     if fault := size_fault({s.shape for s in test if s.shape}, files): faults.append(fault)
     return _row(source, files, seen, faults, files.left_out())
 
+# %% ../../nbs/data/13_validate.ipynb #c7c37b75
 def _beside(sources:list[Source], root:Path)->dict|None:
     "A row for what lies beside the categories; None where there is nothing."
     homes, tables = {s.root/s.category for s in sources}, set(_files(sources[0]).tables)

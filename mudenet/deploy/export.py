@@ -61,6 +61,7 @@ class FinishedRun:
             scores.append(detector(torch.from_numpy(np.stack(batch)))[1])
         return torch.cat(scores)
 
+# %% ../../nbs/deploy/64_export.ipynb #781d3db2
 def _read_record(folder:Path)->tuple[Record, Config]:
     "The record of a finished run of an experiment, and its config."
     path = folder/'record.json'
@@ -77,6 +78,7 @@ def _read_record(folder:Path)->tuple[Record, Config]:
                         "it was changed, or made by another version.")
     return record, config
 
+# %% ../../nbs/deploy/64_export.ipynb #01a507be
 def _read_tensors(path:Path, use:Callable):
     "What `use` makes of a file's tensors; a file that cannot be used is named."
     try: return use(read_tensors(path)[0])
@@ -94,6 +96,7 @@ def _read_model(folder:Path, record:Record, config:Config)->MuDeNet:
     for name in NETWORKS: _read_tensors(folder/f'{name}.safetensors', lambda t: model.load_states({name: t}))
     return model
 
+# %% ../../nbs/deploy/64_export.ipynb #352fddf1
 def open_run(
     folder:Path,     # of a finished run
 )->FinishedRun:
@@ -116,6 +119,7 @@ def trace(
     for node in program.graph.nodes: node.meta.pop('stack_trace', None)
     return program
 
+# %% ../../nbs/deploy/64_export.ipynb #82acd4fb
 def to_onnx(
     program:torch.export.ExportedProgram,   # of `trace`
     facts:dict,                             # kept as metadata, each as JSON
@@ -132,6 +136,7 @@ def to_onnx(
     for k, v in facts.items(): model.metadata_props.add(key=k, value=json.dumps(v))
     return model.SerializeToString()
 
+# %% ../../nbs/deploy/64_export.ipynb #2e7351fb
 def to_pt2(
     program:torch.export.ExportedProgram,   # of `trace`
     facts:dict,                             # kept beside it as JSON
@@ -157,6 +162,7 @@ def _facts(run:FinishedRun, threshold:dict)->dict:
                 **threshold, preprocessing=_PREPROCESSING,
                 versions={p: version(p) for p in ('mudenet', 'torch')}, run_environment=r.environment)
 
+# %% ../../nbs/deploy/64_export.ipynb #203c9278
 def export(
     run:Path,                  # a finished run's folder
     file:Path,                 # to write: ends in .onnx or .pt2

@@ -24,6 +24,7 @@ def color(
     im.putpalette(COLORS.tobytes())
     return im.convert('RGB')
 
+# %% ../../nbs/deploy/65_overlay.ipynb #c7a851c4
 def shrink(
     picture:np.ndarray,   # (H,W,3), uint8
     least:int=320,        # of the longer side, pixels
@@ -44,6 +45,7 @@ def _outline(above:np.ndarray)->np.ndarray:
     rows = a[:-4] & a[2:-2] & a[4:]
     return above & ~(rows[:,:-4] & rows[:,2:-2] & rows[:,4:])
 
+# %% ../../nbs/deploy/65_overlay.ipynb #5e96e4d8
 def blend(
     picture:Image.Image,  # of `shrink`
     heat:np.ndarray,      # (S,S): its anomaly map
@@ -58,6 +60,7 @@ def blend(
     out.paste(_CYAN, mask=Image.fromarray(_outline(x > 1)))
     return out
 
+# %% ../../nbs/deploy/65_overlay.ipynb #31565d23
 def _draw_scale(out:Image.Image, draw:ImageDraw.ImageDraw, top:int, threshold:float, length:int=110)->None:
     "Draw the colors from 0 to twice the threshold at the right end of the caption, with a mark at the threshold."
     left = out.width - length - 34
@@ -66,6 +69,7 @@ def _draw_scale(out:Image.Image, draw:ImageDraw.ImageDraw, top:int, threshold:fl
     draw.text((left + length + 4, top + 3), f'{2*threshold:.2g}', 'black')
     draw.line([(left + length//2, top + 4), (left + length//2, top + 19)], _CYAN, 2)
 
+# %% ../../nbs/deploy/65_overlay.ipynb #d5940319
 def overlay(
     picture:Image.Image,  # of `shrink`
     heat:np.ndarray,      # (S,S): its anomaly map

@@ -48,6 +48,7 @@ def list_images(
     why = f"; {': '.join(left_out[0])}" if left_out else ''
     raise UserError(f"The folder {images} holds no images ({', '.join(EXTENSIONS)} …){why}.")
 
+# %% ../../nbs/deploy/66_predict.ipynb #e82ab3f6
 def open_scorer(
     run:Path,        # a run's folder or a deployed file
 )->Scorer:           # or a `TorchScorer`
@@ -77,6 +78,7 @@ def _check_folder(out:Path, overwrite:bool)->None:
         raise UserError(f"{out} holds a finished prediction ({TABLE}); give another folder, or set overwrite.")
     with tempfile.TemporaryFile(dir=out): pass
 
+# %% ../../nbs/deploy/66_predict.ipynb #af82921e
 def _earlier_heatmaps(out:Path)->list[Path]|None:
     "The heatmaps of the prediction in `out`; None where its table is not one of ours."
     try:
@@ -101,6 +103,7 @@ def _load(path:Path, size:int, drawn:bool)->tuple:
     except UserError as e: return None, None, [str(e)]
     return resize(picture, size), shrink(picture) if drawn else None, [f'{path} {doubt}' for doubt in doubts]
 
+# %% ../../nbs/deploy/66_predict.ipynb #a13a1668
 def _score_batches(
     scorer:Scorer,
     pictures:dict[str, Path],   # of `list_images`
@@ -121,6 +124,7 @@ def _score_batches(
         maps, scores = scorer(np.stack([seen for _, seen, _ in good])) if good else ((), ())
         yield [(name, picture, heat, score) for (name, _, picture), heat, score in zip(good, maps, scores)], bad, doubts
 
+# %% ../../nbs/deploy/66_predict.ipynb #03cf47b6
 def _write_scores(
     scorer:Scorer,
     pictures:dict[str, Path],   # of `list_images`
@@ -186,6 +190,7 @@ def predict(
     return dict(images=scored, anomalous=anomalous, skipped=skipped, warnings=warnings, heatmaps=drawn,
                 facts=scorer.facts)
 
+# %% ../../nbs/deploy/66_predict.ipynb #c2812943
 def describe_prediction(
     found:dict,      # of `predict`
     out:Path,        # its folder

@@ -31,6 +31,7 @@ def given_threshold(
     "A threshold that no image vouches for."
     return dict(threshold=float(threshold), fpr_asked=None, fpr=None, fpr_95=None, held_out=0)
 
+# %% ../../nbs/deploy/63_threshold.ipynb #3a8d1f45
 def describe_threshold(
     facts:dict,       # of `choose_threshold`
 )->str:

@@ -53,6 +53,7 @@ def _chosen(x:np.ndarray, y:np.ndarray, area:np.ndarray, points:int)->list[int]:
         for part in ((i, middle), (middle, j)): heapq.heappush(heap, interval(*part))
     return sorted(kept)
 
+# %% ../../nbs/metrics/48_curves.ipynb #f757402e
 def curve(
     ranks:RankCounts,             # of `rank_counts`
     weights:np.ndarray|None=None, # one a defective item, in the order of the flattened array; they sum to 1
@@ -69,6 +70,7 @@ def curve(
     kept = chosen[_chosen(x[chosen], y[chosen], area[chosen], points)]
     return [v[kept].round(6).tolist() for v in (x, y)]
 
+# %% ../../nbs/metrics/48_curves.ipynb #81647854
 def curve_area(
     points:list[list[float]],   # of `curve`
 )->float:                       # 0 … 1
@@ -125,6 +127,7 @@ def _threshold_faults(curves:dict, figures:dict)->list[str]:
                   for n, good in possible.items() if not good]
     return found
 
+# %% ../../nbs/metrics/48_curves.ipynb #d07abaff
 def contradictions(
     curves:dict,                     # of `record_curves`
     figures:dict,                    # of the same maps

@@ -23,6 +23,7 @@ def placements(
     nominal = 1 - (ranks[~labels] - rankdata(scores[~labels]))/m
     return defective, nominal
 
+# %% ../../nbs/metrics/47_delong.ipynb #be0e7ab4
 def delong(
     labels,              # (N,), true for a defective image
     scores,              # (R,N): of one method, a row a seed

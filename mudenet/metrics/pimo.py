@@ -34,6 +34,7 @@ def aupimo(
     values = np.divide(values, areas, out=np.full(len(masks), np.nan), where=defective)
     return values, float(values[defective].mean())
 
+# %% ../../nbs/metrics/44_pimo.ipynb #2e401023
 def _check_bound(nominal:np.ndarray, low:float)->None:
     "Refuse a lower bound that no threshold reaches; the scores are in ascending order."
     total = len(nominal)

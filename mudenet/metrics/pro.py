@@ -16,6 +16,7 @@ def _span(on:np.ndarray)->slice:
     "From the first true to the last."
     return slice(on.argmax(), len(on) - on[::-1].argmax())
 
+# %% ../../nbs/metrics/41_pro.ipynb #1590290b
 def region_weights(
     masks,                # (N,H,W), true for a defective pixel
     connectivity:int=8,   # 8, or 4
@@ -49,6 +50,7 @@ def _area_on_grid(ranks:RankCounts, weights:np.ndarray, limit:float, n:int)->flo
     if cut < len(fpr): fpr, pro = np.append(fpr[:cut], limit), np.append(pro[:cut], np.interp(limit, fpr, pro))
     return min(1., float(np.trapezoid(pro, fpr)/limit))
 
+# %% ../../nbs/metrics/41_pro.ipynb #67717dea
 def pro_area(
     ranks:RankCounts,              # of `rank_counts`
     weights:np.ndarray,            # of `region_weights`

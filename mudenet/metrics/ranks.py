@@ -22,6 +22,7 @@ def _numbers(values, what:str)->np.ndarray:
     if np.ma.is_masked(values): raise UserError(f"Some of the {what} are masked out; leave them out, or fill them.")
     return array
 
+# %% ../../nbs/metrics/40_ranks.ipynb #5a7ec70a
 def as_truth(
     values,          # labels of images or masks, of any shape
 )->np.ndarray:       # of that shape, bool
@@ -35,6 +36,7 @@ def as_truth(
     raise UserError(f"The labels or masks hold the values {some}; give booleans, or 0 for nominal and one other number "
                     "for defective.")
 
+# %% ../../nbs/metrics/40_ranks.ipynb #a6d4f915
 def checked(
     truth,      # any shape, as `as_truth` takes it
     scores,     # of the same shape, larger is more anomalous
@@ -48,6 +50,7 @@ def checked(
         raise UserError("The scores hold NaN or infinite values; no metric is defined on them.")
     return truth, scores
 
+# %% ../../nbs/metrics/40_ranks.ipynb #4d819b10
 def check_limit(
     fpr_limit:float,   # largest false positive rate
 ):

@@ -91,6 +91,7 @@ class Interval(NamedTuple):
     low:float
     high:float
 
+# %% ../../nbs/metrics/45_resampling.ipynb #fe966380
 def bootstrap(
     labels,               # (N,), true for a defective image
     scores,               # (N,), of the images

@@ -50,6 +50,7 @@ class Stated:
     computed:float
     agrees:bool        # whether the rounded figures allow what is stated
 
+# %% ../../nbs/metrics/49_rounded.ipynb #7476bdf9
 def _possible(table:dict, metric:str, reported:dict)->dict[str, tuple[float, float]]:
     "The interval that each kind of figure must lie in."
     figures, paper = table['figures'][metric], unrounded(reported['paper'][metric])
@@ -63,6 +64,7 @@ def _possible(table:dict, metric:str, reported:dict)->dict[str, tuple[float, flo
     closed = 100*delta[0]/-gap[0], 100*delta[1]/-gap[1]
     return out | dict(base_mean=base, delta=delta, base_gap=gap, closed=closed, base_span=_span(first[metric]))
 
+# %% ../../nbs/metrics/49_rounded.ipynb #2d85b7b7
 def recompute(
     table:dict,        # 'figures' by metric; 'stated' by kind and metric; 'base' or 'base_is'
     reported:dict,     # 'paper' by metric, and all 'tables'
@@ -100,10 +102,12 @@ def base_distance(
     pairs = [zip(base, figures_at(figures, m, table['seeds'])) for m, base in table['base'].items()]
     return max(abs(a - b) for pair in pairs for a, b in pair)
 
+# %% ../../nbs/metrics/49_rounded.ipynb #44621bfa
 def _means(figures:dict, seeds:list[int], names:dict[str, str])->list[float]:
     "The means of an experiment's published figures, as the log rounds them."
     return [round(float(np.mean(figures_at(figures, m, seeds))), 1) for m in names]
 
+# %% ../../nbs/metrics/49_rounded.ipynb #9221f40f
 def _base_findings(table:dict, figures:dict[str, dict], names:dict[str, str])->list[str]:
     "Is the base of a table what the experiment that it names reported?"
     who, named, seeds = table['experiment'], table['base_is'], table['seeds']
@@ -120,6 +124,7 @@ def _base_findings(table:dict, figures:dict[str, dict], names:dict[str, str])->l
     return [f"{who}: its base figures are not those of {named}; {source}. "
             f"Against {named} the gains in {', '.join(names.values())} are {gains}, not {stated}."]
 
+# %% ../../nbs/metrics/49_rounded.ipynb #4ac8cf59
 def _restated_findings(r:dict, tables:list[dict], names:dict[str, str])->list[str]:
     "Does a restated figure stand elsewhere as something else's?"
     m, after = r['metric'], r['after']
@@ -130,6 +135,7 @@ def _restated_findings(r:dict, tables:list[dict], names:dict[str, str])->list[st
     return [f"{r['experiment']}: it restates {names[m]} of {r['of']} from {r['before']} to {after}; "
             f"{after} is also {' and '.join(same)}."]
 
+# %% ../../nbs/metrics/49_rounded.ipynb #d1127cad
 def table_findings(
     reported:dict,           # 'paper' by metric, 'tables', and 'restated' figures
     names:dict[str, str],    # of the metrics, in words
@@ -162,6 +168,7 @@ def paired_figures(
             known += [*base, *differences, differences.mean()]
     return known
 
+# %% ../../nbs/metrics/49_rounded.ipynb #3a8f9014
 def decimals(
     text:str,          # in Markdown
 )->list[str]:          # as they stand there
@@ -198,6 +205,7 @@ def prose(
     cells = json.loads(path.read_text())['cells']
     return '\n\n'.join(''.join(c['source']) for c in cells if c['cell_type'] == 'markdown')
 
+# %% ../../nbs/metrics/49_rounded.ipynb #174c01a7
 def unsourced(
     text:str,               # a page in Markdown
     sources:Callable,       # of a paragraph: numbers that it may state

@@ -34,6 +34,7 @@ def _best(
                         f"it must lie between 1 and the defect's {len(best)} pixels.")
     return best if saturation == len(best) else np.partition(best, -saturation)[-saturation:]
 
+# %% ../../nbs/metrics/43_saturated_pro.ipynb #4fa12b20
 def spro(
     defects:Sequence,        # N lists of (mask (H,W), saturated area in pixels), one an image; empty for a nominal one
     maps:Sequence,           # N maps (H,W) of one shape, or (N,H,W); larger is more anomalous

@@ -38,12 +38,14 @@ def _state_dict(path:Path)->dict[str, Tensor]:
         return found
     raise UserError(f"The weights file {path} holds a {type(found).__name__} and not tensors by name; fetch it again.")
 
+# %% ../../nbs/model/20_backbone.ipynb #602d72b4
 def _load(net:nn.Module, states:dict[str, Tensor], path:Path, instead:str)->nn.Module:
     "The network with these weights, in eval mode."
     try: net.load_state_dict(states)
     except RuntimeError: raise UserError(f"The weights file {path} is not one of {instead}.") from None
     return net.eval()
 
+# %% ../../nbs/model/20_backbone.ipynb #427e194b
 def wide_resnet_file(
     weights:str='imagenet1k_v1',     # a key of `WIDE_RESNET_FILES`
 )->Path:                             # known by its SHA-256
@@ -62,6 +64,7 @@ def wide_resnet_file(
                     "there, name another copy in MUDENET_WEIGHTS, or take the backbone 'efficientnet_lite0', "
                     "which needs no file.")
 
+# %% ../../nbs/model/20_backbone.ipynb #ffa068b2
 def wide_resnet(
     weights:str='imagenet1k_v1',     # a key of `WIDE_RESNET_FILES`
 )->nn.Module:
@@ -102,6 +105,7 @@ class Levels(nn.Module):
             out.append(x)
         return out
 
+# %% ../../nbs/model/20_backbone.ipynb #4a903b52
 def resnet_levels(net:nn.Module)->Levels:
     "Layers 1-3 of a torchvision ResNet."
     return Levels(nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool), [net.layer1, net.layer2, net.layer3])
@@ -117,6 +121,7 @@ class Backbone:
     build:Callable[[str], Levels]   # with those weights
     widths:tuple[int, ...]          # channels by level
 
+# %% ../../nbs/model/20_backbone.ipynb #090dc176
 BACKBONES = {
     'wide_resnet50_2': Backbone(
         wide_resnet_file, lambda weights: resnet_levels(wide_resnet(weights)), (256, 512, 1024)),
@@ -141,6 +146,7 @@ def weights_apply(
     c = config.distill
     return c.weights == Config().distill.weights or c.backbone == 'wide_resnet50_2'
 
+# %% ../../nbs/model/20_backbone.ipynb #bf99a031
 def check_backbone(
     config:Config,     # reads distill and network
 )->None:
@@ -156,6 +162,7 @@ def check_backbone(
         raise UserError(f"network.channels is {config.network.channels}, but {c.backbone} has only {available} "
                         f"features at strides {c.strides} to draw from; take fewer.")
 
+# %% ../../nbs/model/20_backbone.ipynb #b679fcac
 def level_widths(
     backbone:Backbone,
     strides:str,       # '4-8-16', or '8-16'

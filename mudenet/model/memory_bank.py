@@ -52,6 +52,7 @@ def bank_maps(
     distances = nearest_distances(features.flatten(0, 2), memory).view(features.shape[:3])
     return upsample(distances, images.shape[-1], Score())
 
+# %% ../../nbs/model/24_memory_bank.ipynb #a0d1ba51
 def memory_maps(
     extract:nn.Module,   # of `load_backbone`
     train:Tensor,        # (N,3,S,S), uint8: nominal

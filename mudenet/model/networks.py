@@ -97,6 +97,7 @@ def _decoder_plan(size:int)->tuple[int, int]:
     while side % 2 == 0 and side > 4: side, doublings = side//2, doublings + 1
     return side, doublings
 
+# %% ../../nbs/model/21_networks.ipynb #75734a87
 class Autoencoder(nn.Module):
     "A = (E, G^1 … G^L): the image through Z numbers to L embedding maps."
     def __init__(self,

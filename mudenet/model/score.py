@@ -30,6 +30,7 @@ def smooth(
     x = F.pad(maps[:,None], (r,)*4, mode='reflect')
     return F.conv2d(F.conv2d(x, k[None,None,None]), k[None,None,:,None])[:,0]
 
+# %% ../../nbs/model/23_score.ipynb #f0657ae7
 def upsample(
     maps:Tensor,                   # (N,h,w), any unit
     size:int|tuple[int, int],      # S, or rows and columns, pixels
@@ -70,6 +71,7 @@ def normalization_range(
     scale = scale.clamp(min=torch.finfo(distances.dtype).tiny)
     return scale*_extremes(distances/scale)
 
+# %% ../../nbs/model/23_score.ipynb #e90b4f21
 def fusion_weights(
     score:Score,       # the config's group
     levels:int,        # L
@@ -79,6 +81,7 @@ def fusion_weights(
     structural = last if score.structural_levels == 'last' else mean
     return torch.stack([structural, mean, structural] if score.backbone_branch else [structural, mean])
 
+# %% ../../nbs/model/23_score.ipynb #4b840711
 def anomaly_maps(
     distances:Tensor,  # (N,branches,L,h,w)
     range_:Tensor,     # of `normalization_range`
@@ -96,6 +99,7 @@ def anomaly_maps(
         out.append(upsample((x*weights).sum((1,2)), size, score))
     return torch.cat(out)
 
+# %% ../../nbs/model/23_score.ipynb #1a3b5218
 def image_scores(
     maps:Tensor,     # (N,S,S)
     top:float=0.,    # share of the pixels; 0: the highest one alone
@@ -119,6 +123,7 @@ def make_range(
     calibration = distances if c.score.normalize_on == 'holdout' else distances[held_out]
     return {'range': StageResult({'range': normalization_range(distances, c.score), 'calibration': calibration})}
 
+# %% ../../nbs/model/23_score.ipynb #d4e9fcfd
 @stage(Stage('maps', needs=('distances', 'range'),
              reads=('data.image_size', 'score.structural_levels', 'score.backbone_branch', 'score.clamp', 'score.sigma',
                     'score.interpolation', 'score.smooth_first')))

@@ -124,12 +124,15 @@ def api_examples(
 )->dict[str, str]:         # code by name
     "What stands after the definition of a function or class and calls it."
     cells = [''.join(c['source']) for c in notebook['cells'] if c['cell_type'] == 'code']
-    found = {}
-    for cell, after in zip(cells, cells[1:]):
-        if 'export' not in _DIRECTIVE.findall(cell) or {'export', 'hide'} & {*_DIRECTIVE.findall(after)}: continue
-        for node in ast.parse(cell).body:
-            name = getattr(node, 'name', None)
-            if name and re.search(rf'\b{name}\(', after): found[name] = _DIRECTIVE.sub('', after).strip()
+    found, defined = {}, []
+    for cell in cells:
+        marks = _DIRECTIVE.findall(cell)
+        if 'export' in marks:
+            defined += [node.name for node in ast.parse(cell).body if hasattr(node, 'name')]
+            continue
+        called = [name for name in defined if re.search(rf'\b{name}\(', cell)] if 'hide' not in marks else []
+        found |= dict.fromkeys(called, _DIRECTIVE.sub('', cell).strip())
+        defined = []
     return found
 
 def _with_examples(text:str, examples:dict[str, str])->str:

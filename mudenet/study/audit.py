@@ -63,6 +63,7 @@ def _figure_findings(r:Record)->list[str]:
         found.append('spro is not the mean over defect types.')
     return found + ['a figure lies outside 0 and 1.']*any(not 0 <= v <= 1 for v in all_figures(m))
 
+# %% ../../nbs/study/59_audit.ipynb #20fc3b3a
 def _data_findings(r:Record)->list[str]:
     "Do the images, their number and their fingerprint agree?"
     d, data, found, paths = r.dataset, r.config['data'], [], [i['path'] for i in r.images]
@@ -79,6 +80,7 @@ def _data_findings(r:Record)->list[str]:
     if generated_fingerprint(d['name'], data['image_size'], nominal, r.images) == d['fingerprint']: return found
     return [*found, "its images are not what today's generator makes."]
 
+# %% ../../nbs/study/59_audit.ipynb #ba5689f1
 def _training_findings(r:Record)->list[str]:
     "Are losses and stages those of an unbroken training of this config?"
     if r.experiment == COMPARATOR: return ['a memory bank trains nothing.']*bool(r.losses or r.stages or r.rule)
@@ -107,6 +109,7 @@ def _config_findings(r:Record, log:dict[str, Experiment])->list[str]:
 
 BROKEN = 'it does not hold what a record must'
 
+# %% ../../nbs/study/59_audit.ipynb #8483f5f3
 def _place_findings(r:Record, path:Path)->list[str]:
     "Is a record what it was when it was written, and does it lie where it belongs?"
     found = [] if r.digest == r.content_digest() else ['its content does not have its digest.']
@@ -114,6 +117,7 @@ def _place_findings(r:Record, path:Path)->list[str]:
     if r.folder != path.parent.name: found.append(f'it belongs into {r.folder}.')
     return found
 
+# %% ../../nbs/study/59_audit.ipynb #354d2105
 def audit_record(
     record:Record,
     path:Path,                        # where it lies
@@ -144,6 +148,7 @@ def _copies(records:list[Record])->list[str]:
         if same_scores or len(losses & others[1]) > 2: found.append(f'{a.place} and {b.place} are copies.')
     return found
 
+# %% ../../nbs/study/59_audit.ipynb #627f524e
 def _shared_stages(records:list[Record])->list[str]:
     "Stage keys that records share whose seeds, images or configs do not allow it."
     first, found = {}, []
@@ -159,6 +164,7 @@ def _shared_stages(records:list[Record])->list[str]:
             break
     return found
 
+# %% ../../nbs/study/59_audit.ipynb #c0650aa5
 def audit_together(
     records:list[Record],
 )->list[str]:              # findings, a sentence each
@@ -173,6 +179,7 @@ def audit_together(
             *_conflicts(records, "fingerprints of one backbone's weights", network, lambda r: r.backbone_weights),
             *_copies(records), *_shared_stages(records)]
 
+# %% ../../nbs/study/59_audit.ipynb #dd9faca9
 def audit_records(
     results:Path=RESULTS,    # a folder of committed records
     folder:Path=PROJECT/'experiments',   # holds the files of their experiments
@@ -235,6 +242,7 @@ def audit_page(
     found = unsourced(text or prose(path), sources, bool(own))
     return [f'{path.name}: {f} is none of the figures that this page may state.' for f in found]
 
+# %% ../../nbs/study/59_audit.ipynb #37480efb
 def audit_pages(
     folder:Path=PROJECT/'experiments',             # holds the pages; README and others lie beside it
     results:Path=RESULTS,                          # committed records

@@ -25,6 +25,7 @@ def paired_interval(
     half = float(stats.t.ppf(.975, n-1)*np.std(differences, ddof=1)/np.sqrt(n))
     return mean, mean - half, mean + half
 
+# %% ../../nbs/study/55_compare.ipynb #a1055518
 def paired_p(
     differences:list[float],   # child minus parent, one a seed
 )->float|None:                 # None for fewer than two seeds
@@ -35,6 +36,7 @@ def paired_p(
     if deviation == 0: return 0. if np.any(differences) else 1.
     return float(2*stats.t.sf(abs(np.mean(differences))*np.sqrt(n)/deviation, n-1))
 
+# %% ../../nbs/study/55_compare.ipynb #eeb23b2b
 def holm(
     p:list[float],     # of a family of comparisons
 )->list[float]:        # each at least as large as before, at most 1
@@ -66,6 +68,7 @@ class Paired:
         "Whether the interval leaves 0 out."
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
+# %% ../../nbs/study/55_compare.ipynb #f87e684c
 def paired(
     values:list[float],   # a metric, one value a seed
     parent:list[float],   # the parent's, of the same seeds in the same order
@@ -111,6 +114,7 @@ def judge(
     if low > 0 or high < 0: return 'held' if (low > 0) == (claim == 'rises') else 'contradicted'
     return 'open' if effect is None or low <= effect <= high else 'not that large'
 
+# %% ../../nbs/study/55_compare.ipynb #0661a6e9
 def seeds_needed(
     effect:float,      # the mean difference that is claimed
     deviation:float,   # of the paired difference between seeds, in the same unit
@@ -157,12 +161,14 @@ def _pair_metrics(own:dict[int, Record], parent:dict[int, Record], seeds:list[in
         if None not in values + base: out[m] = paired(values, base)
     return out
 
+# %% ../../nbs/study/55_compare.ipynb #378341de
 def _judged(e:Experiment, metrics:dict[str, Paired])->str:
     "What an experiment's rule says of its paired metrics."
     if not e.decision: return 'no rule'
     if e.decision['metric'] not in metrics: return 'not measured'
     return verdict(metrics[e.decision['metric']], e.decision['gain'], e.seeds)
 
+# %% ../../nbs/study/55_compare.ipynb #2a1ce537
 def other_images(
     own:list[Record],       # of an experiment, one a seed
     parent:list[Record],    # of its parent, of the same seeds
@@ -176,6 +182,7 @@ def other_images(
         out[metric] = paired_draws([r.draws[metric] for r in own], [r.draws[metric] for r in parent])
     return out
 
+# %% ../../nbs/study/55_compare.ipynb #891a568c
 def compare(
     experiment:Experiment,   # with a parent
     groups:Groups,           # all records
@@ -193,6 +200,7 @@ def compare(
             out.append(Comparison(id, parent, seeds, metrics, setting, own_hash, parent_hash, found, images))
     return out
 
+# %% ../../nbs/study/55_compare.ipynb #ecec3ef4
 def compare_all(
     experiments:dict[str, Experiment],   # by id
     groups:Groups,                       # all records

@@ -62,6 +62,7 @@ def data_facts(
     return dict(name=source.name, benchmark=source.benchmark, category=source.category, fingerprint=ds.fingerprint(),
                 train=len(train_idx), held_out=len(calibration_idx), test=len(ds.test))
 
+# %% ../../nbs/study/57_execute.ipynb #8c17c93c
 def image_facts(
     ds:Dataset,       # the run's images
     scores:Tensor,    # (M,): of `image_scores`
@@ -69,6 +70,7 @@ def image_facts(
     "What a record says of each test image."
     return [dict(path=p, type=t, score=s) for p, t, s in zip(ds.paths, ds.types, scores.tolist())]
 
+# %% ../../nbs/study/57_execute.ipynb #2c1c2291
 def make_record(
     job:Job,
     ds:Dataset,
@@ -95,6 +97,7 @@ def first_of_types(
     order = sorted(range(len(ds.paths)), key=lambda i: (ds.types[i] != 'good', ds.types[i], ds.paths[i]))
     return [i for before, i in zip([None, *order], order) if before is None or ds.types[before] != ds.types[i]]
 
+# %% ../../nbs/study/57_execute.ipynb #9e3b371a
 def branch_maps(
     distances:Tensor,    # (n,branches,L,h,w)
     range_:Tensor,       # of `normalization_range`
@@ -109,6 +112,7 @@ def branch_maps(
         out.append(anomaly_maps(alone, range_, score, size))
     return out
 
+# %% ../../nbs/study/57_execute.ipynb #2417ce11
 def square(
     pixels:np.ndarray,       # (h,w) or (h,w,3), uint8
 )->Image.Image:
@@ -123,6 +127,7 @@ def heat_tiles(
     shown = ((maps - low)/(high - low).clamp(min=1e-9)).clamp(0, 1)
     return [square(c) for c in colormaps['inferno'](shown.numpy(), bytes=True)[...,:3]]
 
+# %% ../../nbs/study/57_execute.ipynb #db6f3dc2
 def draw_types(
     ds:Dataset,          # with the images
     chosen:list[int],    # of `first_of_types`
@@ -150,6 +155,7 @@ def stage_store(job:Job)->Store:
     "Where the stages of all runs beside this one are kept."
     return Store(job.runs_dir/'stages')
 
+# %% ../../nbs/study/57_execute.ipynb #bbdc5c96
 def _finished(job:Job, data:str)->RunResult|None:
     "The stored run, if it is this one; what cannot be used is set aside."
     record, why = job.finished(data)
@@ -167,6 +173,7 @@ def _draw_run(job:Job, ds:Dataset, out:StageResults)->bytes:
     branches = branch_maps(distances[chosen], range_, job.config.score, ds.test.shape[-1])
     return draw_types(ds, chosen, [out.maps[chosen], *branches])
 
+# %% ../../nbs/study/57_execute.ipynb #2f299bac
 def _keep(job:Job, ds:Dataset, out:StageResults, record:Record)->None:
     "Fill the run's folder; the record comes last."
     store = stage_store(job)
@@ -176,6 +183,7 @@ def _keep(job:Job, ds:Dataset, out:StageResults, record:Record)->None:
     record.write(job.record_path)
     job.failed_path.unlink(missing_ok=True)
 
+# %% ../../nbs/study/57_execute.ipynb #a3b21f88
 def execute(
     job:Job,       # of `plan_run`
     ds:Dataset,    # of `load_images`
@@ -205,6 +213,7 @@ def bank_config(
                 distill=dict(backbone=c.distill.backbone, weights=c.distill.weights),
                 compute=dict(precision=c.compute.precision), memory_bank=dict(patches=PATCHES, sigma=Score().sigma))
 
+# %% ../../nbs/study/57_execute.ipynb #a2677aef
 def measure_bank(
     job:Job,        # of whatever experiment: its images, size and backbone count
     ds:Dataset,     # of `load_images`
@@ -226,6 +235,7 @@ def measure_bank(
                     draws=record_draws(ds.labels, ds.masks, maps))
     return RunResult(record, maps)
 
+# %% ../../nbs/study/57_execute.ipynb #cd8c0681
 def execute_bank(
     job:Job,        # of whatever experiment: its images, size and backbone count
 )->Record:

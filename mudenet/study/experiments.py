@@ -48,6 +48,7 @@ def _check_decision(decision:dict)->None:
     choose('decision.metric', decision['metric'], METRICS)
     _fraction('decision.gain', decision['gain'])
 
+# %% ../../nbs/study/50_experiments.ipynb #d75cdf87
 def _check_claim(e:Experiment)->None:
     "A claim names an effect by metric, and how far a metric may move that stays."
     for metric, effect in e.claim.items():
@@ -62,6 +63,7 @@ def _check_claim(e:Experiment)->None:
         raise UserError("stays_within says how far a metric may move that stays, and claim says 'stays' of none; "
                         "name the metric or leave it out.")
 
+# %% ../../nbs/study/50_experiments.ipynb #fe053489
 def _check_reported(reported:dict)->None:
     "Published figures: a list of the same length for each metric, one entry a seed, and their source."
     for key in reported: choose('reported', key, ['seeds', *METRICS, 'source'])
@@ -94,6 +96,7 @@ def check_experiment(
     if e.reported: _check_reported(e.reported)
     return e
 
+# %% ../../nbs/study/50_experiments.ipynb #c529b9ac
 def read_experiment(
     path:Path,             # an <id>.qmd
 )->Experiment|None:        # None: a page that is not an experiment
@@ -123,6 +126,7 @@ def load_experiments(
     for id in experiments: ancestry(id, experiments)
     return experiments
 
+# %% ../../nbs/study/50_experiments.ipynb #1f67cc77
 def _chain(id:str, experiments:dict[str, Experiment])->list[Experiment]:
     "An experiment and its ancestors, the root first."
     chain = [experiments[choose('Experiment', id, experiments)]]
@@ -135,6 +139,7 @@ def _chain(id:str, experiments:dict[str, Experiment])->list[Experiment]:
         chain.insert(0, experiments[parent])
     return chain
 
+# %% ../../nbs/study/50_experiments.ipynb #decd6a83
 def ancestry(
     id:str,                              # an experiment
     experiments:dict[str, Experiment],   # all of them
@@ -150,6 +155,7 @@ def ancestry(
         config, protocol = child, e.protocol
     return chain
 
+# %% ../../nbs/study/50_experiments.ipynb #b160a675
 def config_of(
     id:str,                              # an experiment
     budget:str,                          # a key of `BUDGETS`

@@ -29,6 +29,7 @@ def _publish_record(record:Record, picture:Path, published:Path)->bool:
     record.write(published)           # last, so that it stands for both
     return True
 
+# %% ../../nbs/study/60_publish.ipynb #6de4d953
 def publish(
     runs_dir:str='runs',     # whose finished runs are copied
     results:Path=RESULTS,    # where to

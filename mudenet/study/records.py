@@ -33,6 +33,7 @@ def setting_folder(
     usual = {'cpu': 'fp32', 'cuda': 'tf32'}[device]
     return name if precision in ('', usual) else f'{name}-{precision}'
 
+# %% ../../nbs/study/54_records.ipynb #fbe2e74b
 def run_folder(
     runs_dir:Path,    # where all runs are kept
     experiment:str,   # an id
@@ -55,6 +56,7 @@ class Setting:
     device:str        # its kind: 'cpu' or 'cuda'
     precision:str     # of convolutions: 'fp32', 'tf32' or 'bf16'
 
+# %% ../../nbs/study/54_records.ipynb #abbe743f
 @dataclass
 class Record:
     "What a finished run says of itself."
@@ -216,6 +218,7 @@ def group_records(
     for r in records: out.setdefault((r.setting, r.experiment, r.config_hash), {})[r.seed] = r
     return out
 
+# %% ../../nbs/study/54_records.ipynb #6f897901
 def records_frame(
     records:list[Record],
 ):                           # a DataFrame: the fields of `Setting`, experiment, config_hash, seed, metric, value

@@ -46,6 +46,7 @@ class Run:
     overrides:Overrides = field(default_factory=dict)   # config fields for a quick trial; such a run is kept apart
     overwrite:bool = False    # do a finished run again
 
+# %% ../../nbs/study/56_run.ipynb #a0147cfc
 def run_parameters()->list[str]:
     "The names of a run's parameters."
     return [f.name for f in fields(Run)]
@@ -77,6 +78,7 @@ def cable_counts(
     from mudenet.data.cable import DEFECTS, GOOD, TRAIN      # imports torch
     return FEW_CABLES if budget == 'smoke' else dict(train=TRAIN, good=GOOD, defects=DEFECTS)
 
+# %% ../../nbs/study/56_run.ipynb #e8b5cba1
 def generated_fingerprint(
     name:str,            # as records call the dataset: 'generated', or with its seed 'generated-7'
     size:int,            # pixels
@@ -90,6 +92,7 @@ def generated_fingerprint(
     recipe = cable_recipe(int(name.partition('-')[2] or 0), size, nominal, types)
     return Dataset(name, 'cable', *[None]*3, types, paths, [], recipe=recipe).fingerprint()
 
+# %% ../../nbs/study/56_run.ipynb #288c7d8a
 def cable_fingerprint(
     name:str,         # as `generated_fingerprint` takes it
     size:int,         # pixels
@@ -164,6 +167,7 @@ def parse_overrides(
                             "train.epochs=5.")
     return overrides or {}
 
+# %% ../../nbs/study/56_run.ipynb #b69a39a9
 def resolve_precision(
     precision:str,      # as in `Run`
     device:str,         # 'cpu' or 'cuda'
@@ -172,6 +176,7 @@ def resolve_precision(
     if precision == 'auto': return 'tf32' if device == 'cuda' else 'fp32'
     return choose('Precision', precision, ['auto', 'fp32', 'tf32', 'bf16'])
 
+# %% ../../nbs/study/56_run.ipynb #5bd4687e
 def check_compute(
     compute:Compute,    # the config's group
     device:str,         # 'cpu' or 'cuda'
@@ -183,6 +188,7 @@ def check_compute(
     if compute.compile == 'cuda-graphs':
         raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
 
+# %% ../../nbs/study/56_run.ipynb #eed66e86
 def make_job(
     run:Run,                             # its seed, budget and device checked
     source:Source,                       # of its images
@@ -201,6 +207,7 @@ def make_job(
     folder = run_folder(project_path(run.runs_dir), name, where, run.seed)
     return Job(run.experiment, run.seed, run.budget, run.device, source, config, folder, run.overwrite)
 
+# %% ../../nbs/study/56_run.ipynb #ccab0efb
 def find_images(
     run:Run,      # its data_root, category, dataset and data_seed
 )->Source:        # of images whose files pair
@@ -215,6 +222,7 @@ def find_images(
         raise UserError(f"data_seed is {seed}, but the images lie in {run.data_root}; it draws generated images alone.")
     return replace(source, seed=seed)
 
+# %% ../../nbs/study/56_run.ipynb #a5a9159e
 def plan_run(
     run:Run=Run(),    # as the user gave it: numbers may be text, names may be numbers
 )->Job:

@@ -38,6 +38,7 @@ def _values(config:Config, names:tuple[str, ...])->dict:
         elif field_name in values[group]: out[name] = values[group][field_name]
     return out
 
+# %% ../../nbs/study/53_stages.ipynb #623860c6
 def stage_keys(
     config:Config,        # resolved
     seed:int,             # the run's
@@ -51,6 +52,7 @@ def stage_keys(
         keys[s.name] = canonical_hash(own | common | dict(inputs=[keys[n] for n in s.needs]))
     return keys
 
+# %% ../../nbs/study/53_stages.ipynb #c6fe8221
 def stages_changed(
     config:Config,    # of an experiment
     parent:Config,    # of the one it starts from
@@ -112,6 +114,7 @@ def _make(make, names:list[str], out:StageResults, context:StageContext, store:S
     out.results |= {n: kept[n] for n in names}
     out.reused += [n for n in names if n not in missing]
 
+# %% ../../nbs/study/53_stages.ipynb #3661eacb
 def split_images(
     ds:Dataset,           # its nominal images
     config:Config,        # reads data
@@ -128,6 +131,7 @@ def _steps_around(make, config:Config, images:int, later:bool):
     around = {make_teacher: (0, train*later, STUDENT_STEP), make_students: (distill, 0)}
     return steps_around(*around.get(make, (0, 0)))
 
+# %% ../../nbs/study/53_stages.ipynb #b737d32b
 @contextlib.contextmanager
 def _interruptible(names:list[str]):
     "Ctrl-C says which stage it broke off, unless a training has said more."
@@ -135,6 +139,7 @@ def _interruptible(names:list[str]):
     except Interrupted: raise
     except KeyboardInterrupt: raise Interrupted(f"{names[0]}: interrupted; the same command goes on.") from None
 
+# %% ../../nbs/study/53_stages.ipynb #c1a7fc73
 def run_stages(
     ds:Dataset,           # images, labels, masks
     config:Config,        # resolved

@@ -27,6 +27,7 @@ def _depth(id:str, log:dict[str, Experiment])->int:
     parent = log[id].parent
     return 0 if parent is None else 1 + _depth(parent, log)
 
+# %% ../../nbs/study/58_sweep.ipynb #045860ca
 def study_jobs(
     run:Run,                    # what all jobs share; its device is resolved: 'cpu' or 'cuda'
     experiments:str='all',      # ids with commas between, or 'all'
@@ -46,6 +47,7 @@ def study_jobs(
                 if weights_apply(job.config): jobs.append(job)
     return list({j.folder: j for j in jobs}.values())     # one category may be named twice
 
+# %% ../../nbs/study/58_sweep.ipynb #fa6538d8
 def job_keys(job:Job)->dict[str, str]:
     "Keys of a job's stages, to compare jobs by; the images are named, not read, so the store has other keys."
     return stage_keys(job.config, job.seed, f'{job.source.name}-{job.source.category}', job.device)
@@ -60,6 +62,7 @@ def _pace(finished:list[tuple[Job, Record]])->dict[str, float]:
     if not paces: return {}
     return {name: sum(p)/len(p) for name, p in zip(('distill', 'train'), zip(*paces))}
 
+# %% ../../nbs/study/58_sweep.ipynb #63ae3178
 def _plan_job(j:Job, finished:bool, done:set[str], pace:dict[str, float])->dict:
     "A row of the plan."
     c, keys = j.config, job_keys(j)
@@ -70,6 +73,7 @@ def _plan_job(j:Job, finished:bool, done:set[str], pace:dict[str, float])->dict:
                 epochs=distill + train, naive_epochs=0 if finished else c.distill.epochs + c.train.epochs,
                 seconds=distill*pace['distill'] + train*pace['train'] if pace else None)
 
+# %% ../../nbs/study/58_sweep.ipynb #d0492114
 def plan(
     jobs:list[Job],        # of `study_jobs`
     others:list[Job]=(),   # that may be finished already, whose stages need not be done again
@@ -127,6 +131,7 @@ def memory_needed(
     peaks = [r.peak_memory['cuda' if device == 'cuda' else 'process'] for r in alike]
     return max(peaks, default=ROOM[device]) + CONTEXT[device]
 
+# %% ../../nbs/study/58_sweep.ipynb #7a68f7ab
 def _command(job:Job, run:Run)->list[str]:
     "The command that does a job in a process of its own."
     options = dict(budget=run.budget, data_root=run.data_root, dataset=run.dataset, backbone=run.backbone,
@@ -135,6 +140,7 @@ def _command(job:Job, run:Run)->list[str]:
     given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return [sys.executable, '-m', 'mudenet', 'run', job.experiment, *given]
 
+# %% ../../nbs/study/58_sweep.ipynb #cfe98c1e
 def several(
     pairs:list[str],      # 'experiment:seed' each; the seed is 42 where it is left out
     run:Run,              # what all share; its category may be several with commas between

@@ -28,6 +28,7 @@ def _below(prefix:str, state:dict)->dict:
     "The entries whose names begin with a prefix, without it."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
+# %% ../../nbs/training/30_checkpoint.ipynb #dee93535
 def restore_state(
     state:dict[str, Tensor],             # of `training_state`
     networks:list[nn.Module],
@@ -56,6 +57,7 @@ def read_kept(
         except Exception as e:
             if not again: set_aside(path, e)
 
+# %% ../../nbs/training/30_checkpoint.ipynb #f864a725
 class Checkpoint:
     "Where a training in progress is kept."
     def __init__(self,

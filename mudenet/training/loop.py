@@ -117,6 +117,7 @@ def _interruptible(label:str, history:list, epochs:int):
         epoch = min(len(history) + 1, epochs)
         raise Interrupted(f"{label}: interrupted at epoch {epoch} of {epochs}; the same command goes on.") from None
 
+# %% ../../nbs/training/31_loop.ipynb #41d86459
 def fit(
     networks:list[nn.Module],     # what is trained
     losses:Callable,              # normalized batch (B,3,S,S) -> dict of loss terms; their sum is minimized

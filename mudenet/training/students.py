@@ -80,6 +80,7 @@ def parts_to_train(
     if 'autoencoder' in parts and not detach: parts |= {'student2'}
     return tuple(p for p in PARTS if p in parts)
 
+# %% ../../nbs/training/33_students.ipynb #e1ae8bfa
 @stage(Stage('student1', needs=('teacher',),
              reads=(*IMAGE_FIELDS, *DESCRIPTOR_FIELDS, *FIT_FIELDS, 'train.student1_weight'), version=3),
        Stage('autoencoder', needs=('teacher',), reads=autoencoder_reads, version=2),

@@ -51,6 +51,8 @@ def test_an_example_is_what_follows_a_definition_and_calls_it():
     def found(*cells): return api_examples(dict(cells=[dict(cell_type='code', source=c) for c in cells]))
     one = '#| export\ndef f(x): pass\nclass C: pass\ny = 1'
     assert found(one, 'f(C(2))') == dict(f='f(C(2))', C='f(C(2))')
+    apart = '#| export\ndef f(x): pass', '#| export\ndef g(): pass'
+    assert found(*apart, 'f(g())', 'f(2)') == dict(f='f(g())', g='f(g())')
     assert found(one, 'ff(2)') == found(one, '#| hide\nf(2)') == found('def f(x): pass', 'f(2)') == {}
 
 
