@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Budget', 'Dataset', 'Device', 'Precision', 'Id', 'Overrides', 'FEW_CABLES', 'Run', 'run_parameters',
-           'check_parameters', 'cable_counts', 'generated_fingerprint', 'cable_fingerprint', 'Job', 'parse_overrides',
-           'resolve_precision', 'check_compute', 'make_job', 'find_images', 'plan_run']
+           'check_parameters', 'find_images', 'cable_counts', 'generated_fingerprint', 'cable_fingerprint',
+           'parse_overrides', 'resolve_precision', 'check_compute', 'Job', 'make_job', 'plan_run']
 
 # %% ../../nbs/study/56_run.ipynb #649b221e
 import ast
@@ -68,6 +68,21 @@ def check_parameters(
     injected = [names for source in history if (names := _injected(source))]
     for name in injected[-1] if injected else (): choose('Parameter', name, known)
 
+# %% ../../nbs/study/56_run.ipynb #ccab0efb
+def find_images(
+    run:Run,      # its data_root, category, dataset and data_seed
+)->Source:        # of images whose files pair
+    "Where a run's images come from."
+    root, category = user_path(run.data_root, 'data_root') if run.data_root else '', run.category
+    try: source = checked_source(root, '' if category is None else str(category), run.dataset)
+    except UserError as e:
+        if category is None or isinstance(category, str): raise
+        raise UserError(f"{e} Digits arrive as a number; papermill takes them as text with: -r category …") from None
+    seed = check_seed(run.data_seed)
+    if seed and source.root is not None:
+        raise UserError(f"data_seed is {seed}, but the images lie in {run.data_root}; it draws generated images alone.")
+    return replace(source, seed=seed)
+
 # %% ../../nbs/study/56_run.ipynb #127c7e6e
 FEW_CABLES = dict(train=24, good=6, defects=dict(bent_wire=2, cable_swap=2, missing_cable=2, cut_outer_insulation=2))
 
@@ -103,6 +118,43 @@ def cable_fingerprint(
     counts = cable_counts(budget)
     images = [dict(path=path, type=kind) for path, kind in list_tests(counts['good'], counts['defects'])]
     return generated_fingerprint(name, size, counts['train'], images)
+
+# %% ../../nbs/study/56_run.ipynb #315e233f
+def parse_overrides(
+    overrides,    # a dict, or its text in YAML, JSON or Python; None and empty text are none
+)->dict:
+    "The config fields that a user wants otherwise."
+    wrong = UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.")
+    if isinstance(overrides, str):
+        try: overrides = yaml.safe_load(overrides)
+        except yaml.YAMLError: raise wrong from None
+    if not isinstance(overrides or {}, dict): raise wrong
+    for name, value in (overrides or {}).items():
+        if not isinstance(name, str) or not name.strip():
+            raise UserError(f"overrides names no field for the value {value!r}; write FIELD=VALUE, such as "
+                            "train.epochs=5.")
+    return overrides or {}
+
+# %% ../../nbs/study/56_run.ipynb #b69a39a9
+def resolve_precision(
+    precision:str,      # as in `Run`
+    device:str,         # 'cpu' or 'cuda'
+)->str:                 # 'fp32', 'tf32' or 'bf16'
+    "Which precision is meant."
+    if precision == 'auto': return 'tf32' if device == 'cuda' else 'fp32'
+    return choose('Precision', precision, ['auto', 'fp32', 'tf32', 'bf16'])
+
+# %% ../../nbs/study/56_run.ipynb #5bd4687e
+def check_compute(
+    compute:Compute,    # the config's group
+    device:str,         # 'cpu' or 'cuda'
+)->None:
+    "Refuse what this device cannot compute."
+    if device == 'cuda': return
+    if compute.precision == 'tf32':
+        raise UserError("The precision 'tf32' was asked for, which needs CUDA; take 'fp32' or 'auto'.")
+    if compute.compile == 'cuda-graphs':
+        raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
 
 # %% ../../nbs/study/56_run.ipynb #ee76b007
 @dataclass(frozen=True)
@@ -151,43 +203,6 @@ class Job:
         try: return finished_record(self.record_path, data=data or self.fingerprint())
         except UserError as e: return None, str(e)       # of the images; the run will say it too
 
-# %% ../../nbs/study/56_run.ipynb #315e233f
-def parse_overrides(
-    overrides,    # a dict, or its text in YAML, JSON or Python; None and empty text are none
-)->dict:
-    "The config fields that a user wants otherwise."
-    wrong = UserError(f"overrides is {overrides!r}; it must be a dict of config fields, such as {{'train.epochs': 5}}.")
-    if isinstance(overrides, str):
-        try: overrides = yaml.safe_load(overrides)
-        except yaml.YAMLError: raise wrong from None
-    if not isinstance(overrides or {}, dict): raise wrong
-    for name, value in (overrides or {}).items():
-        if not isinstance(name, str) or not name.strip():
-            raise UserError(f"overrides names no field for the value {value!r}; write FIELD=VALUE, such as "
-                            "train.epochs=5.")
-    return overrides or {}
-
-# %% ../../nbs/study/56_run.ipynb #b69a39a9
-def resolve_precision(
-    precision:str,      # as in `Run`
-    device:str,         # 'cpu' or 'cuda'
-)->str:                 # 'fp32', 'tf32' or 'bf16'
-    "Which precision is meant."
-    if precision == 'auto': return 'tf32' if device == 'cuda' else 'fp32'
-    return choose('Precision', precision, ['auto', 'fp32', 'tf32', 'bf16'])
-
-# %% ../../nbs/study/56_run.ipynb #5bd4687e
-def check_compute(
-    compute:Compute,    # the config's group
-    device:str,         # 'cpu' or 'cuda'
-)->None:
-    "Refuse what this device cannot compute."
-    if device == 'cuda': return
-    if compute.precision == 'tf32':
-        raise UserError("The precision 'tf32' was asked for, which needs CUDA; take 'fp32' or 'auto'.")
-    if compute.compile == 'cuda-graphs':
-        raise UserError("compute.compile is 'cuda-graphs', which needs CUDA; take 'default' or 'none'.")
-
 # %% ../../nbs/study/56_run.ipynb #eed66e86
 def make_job(
     run:Run,                             # its seed, budget and device checked
@@ -206,21 +221,6 @@ def make_job(
                            config.compute.precision)
     folder = run_folder(project_path(run.runs_dir), name, where, run.seed)
     return Job(run.experiment, run.seed, run.budget, run.device, source, config, folder, run.overwrite)
-
-# %% ../../nbs/study/56_run.ipynb #ccab0efb
-def find_images(
-    run:Run,      # its data_root, category, dataset and data_seed
-)->Source:        # of images whose files pair
-    "Where a run's images come from."
-    root, category = user_path(run.data_root, 'data_root') if run.data_root else '', run.category
-    try: source = checked_source(root, '' if category is None else str(category), run.dataset)
-    except UserError as e:
-        if category is None or isinstance(category, str): raise
-        raise UserError(f"{e} Digits arrive as a number; papermill takes them as text with: -r category …") from None
-    seed = check_seed(run.data_seed)
-    if seed and source.root is not None:
-        raise UserError(f"data_seed is {seed}, but the images lie in {run.data_root}; it draws generated images alone.")
-    return replace(source, seed=seed)
 
 # %% ../../nbs/study/56_run.ipynb #a5a9159e
 def plan_run(
