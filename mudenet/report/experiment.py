@@ -112,7 +112,7 @@ def curves(
     return drawing(drawn, said) + folded('Losses by epoch', drawing(losses))
 
 # %% ../../nbs/report/74_experiment.ipynb #2291d44b
-_ROWS = {1: 'this experiment', 2: 'structural branch', 3: 'logical branch', 4: 'backbone branch'}    # of a sheet
+_BRANCHES = {2: 'structural branch', 3: 'logical branch', 4: 'backbone branch'}    # by row of a sheet
 _SLIDER = ('<label>Map over image <input type="range" min="0" max="1" step="any" value="1" '
            """oninput="this.closest('.cases').style.setProperty('--map', this.value)"></label>""")
 
@@ -123,9 +123,9 @@ def _sheets(log:Log, r:Record)->dict[str, str]:
     return {id: path for id, path in paths.items() if (log.project/'experiments'/path).exists()}
 
 def _tile(image:str, sheet:str, row:int, said:str, type_:str)->str:
-    "A map over its image, and what it is."
-    alt = f'{said}, {type_}'
-    return (f'<figure><div style="background-image:url({image})">'
+    "A map over its image, and what it is; rows below the fused map hold branches."
+    alt, branch = f'{said}, {type_}', ' class="branch"'*(row > 1)
+    return (f'<figure{branch}><div style="background-image:url({image})">'
             f'<img src="{sheet}" alt="{escape(alt)}" loading="lazy" style="--y:{row}"></div>'
             f'<figcaption>{said}</figcaption></figure>')
 
@@ -138,8 +138,9 @@ def cases(
     sheets = _sheets(log, r) if r else {}
     if id not in sheets: return ''
     own, branch = sheets.pop(id), r.config['score'].get('backbone_branch')
-    tiles = [(own, 0, 'image'), *((own, row, said) for row, said in _ROWS.items() if row < 4 or branch)]
+    tiles = [(own, 0, 'image'), (own, 1, 'this experiment')]
     tiles += [(path, 1, 'memory bank' if other == COMPARATOR else 'its parent') for other, path in sheets.items()]
+    tiles += [(own, row, said) for row, said in _BRANCHES.items() if row < 4 or branch]
     types = sorted({i['type'] for i in r.images}, key=lambda t: (t != 'good', t))
     rows = []
     for x, type_ in enumerate(types):
@@ -151,8 +152,8 @@ def cases(
 def _cases_section(log:Log, id:str)->str:
     "The cases with what is to be said of them; '' where nothing ran."
     shown, parts = cases(log, id), []
-    if shown: parts = ['The first test image of each type, and the maps of one seed. The first map is the fused one, '
-                       'which is the sum of the branches.', html_block(shown)]
+    if shown: parts = ["The first test image of each type, and the maps of one seed. The experiment's map is the sum "
+                       'of its branches. They stand in the second row, each on a scale of its own.', html_block(shown)]
     if any(r.dataset['benchmark'] != GENERATED for r in log.records_of(id)):
         parts.append('Images of other data sets are left out: they have licenses of their own, and that of MVTec AD '
                      "and MVTec LOCO (CC BY-NC-SA 4.0) does not let them stand in pages under this project's.")

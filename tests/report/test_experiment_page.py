@@ -74,8 +74,9 @@ def test_pictures_of_one_seed_stand_together(tmp_path):
     assert columns == [('good', '0'), ('cut', '1'), ('poke', '2')]
     tile = r'/([\w.-]+)-seed42.webp" alt="([^"]+), poke" loading="lazy" style="--y:(\d)"'
     assert re.findall(tile, types[2]) == [
-        ('e5.4', 'image', '0'), ('e5.4', 'this experiment', '1'), ('e5.4', 'structural branch', '2'),
-        ('e5.4', 'logical branch', '3'), ('e5.5', 'its parent', '1'), (COMPARATOR, 'memory bank', '1')]
+        ('e5.4', 'image', '0'), ('e5.4', 'this experiment', '1'), ('e5.5', 'its parent', '1'),
+        (COMPARATOR, 'memory bank', '1'), ('e5.4', 'structural branch', '2'), ('e5.4', 'logical branch', '3')]
+    assert types[2].count('<figure class="branch">') == 2
 
 
 def test_a_third_branch_has_a_tile(tmp_path):
