@@ -19,9 +19,10 @@ from .fields import check_group, identity, ranged, typed
 class Data:
     "Images, as every stage sees them."
     image_size:int = ranged(256, ge=64, multiple_of=32)   # pixels
-    holdout:float = ranged(0.1, gt=0, lt=1)   # share of the nominal images that give the normalization range
-    calibration:Literal['held-out', 'seen'] = ranged('held-out', absent='held-out')   # are they trained on too?
+    holdout:float = ranged(0.1, gt=0, lt=1)   # share of the nominal images for the normalization
+    calibration:Literal['held-out', 'seen'] = ranged('held-out', absent='held-out')   # 'seen': also trained on
 
+# %% ../../nbs/core/03_config.ipynb #686541c2
 @dataclass(frozen=True)
 class Augment:
     "Training augmentation; None takes the category's row of Tables A.16–A.18."
@@ -67,7 +68,7 @@ class Distill(Optimization):
     zscore:Literal['sample', 'global'] = 'sample'   # target statistics: of each sample, or of all images (A-011)
     resolution:Literal['network', 'backbone'] = 'network'      # the size at which target and teacher meet (A-009)
     upsampling:Literal['bilinear', 'nearest'] = 'bilinear'     # of the target to the network's size (E5.7)
-    strides:Literal['4-8-16', '8-16'] = '4-8-16'    # of the backbone's levels whose channels are drawn
+    strides:Literal['4-8-16', '8-16'] = '4-8-16'    # of the levels that channels are drawn from
 
 # %% ../../nbs/core/03_config.ipynb #4d24f36d
 @dataclass(frozen=True)
@@ -85,15 +86,16 @@ class Train(Optimization):
 class Score:
     "Eqs. 9–12: from embeddings to anomaly maps."
     clamp:bool = False            # normalized branch scores held in [0, 1] before they are added (Exp. 14)
-    structural_levels:Literal['all', 'last'] = 'all'   # of T's differences to S1 and to the backbone, those fused
-    backbone_branch:bool = False  # a third branch: the backbone's difference to T
-    normalize_on:Literal['holdout', 'train'] = 'holdout'   # the images that give the range (Exp. 15)
+    structural_levels:Literal['all', 'last'] = 'all'   # levels of T's distances to S1 and to the backbone
+    backbone_branch:bool = False  # a third branch: the distance of T to the backbone
+    normalize_on:Literal['holdout', 'train'] = 'holdout'   # which images give the range (Exp. 15)
     normalize_by:Literal['branch', 'position'] = 'branch'  # one range for each branch and level, or for each position
     sigma:float = ranged(4.0, ge=0, lt=64)     # Gaussian smoothing, pixels of a 256-px image (Exp. 1)
     interpolation:Literal['bilinear', 'bicubic'] = 'bilinear'   # of the fused map to the image's size (E5.2)
     smooth_first:bool = False     # smooth before upsampling (E5.3)
     top:float = ranged(0., absent=0., ge=0, lt=1)     # share of highest pixels whose mean is the score; 0: the maximum
 
+# %% ../../nbs/core/03_config.ipynb #86c65513
 @dataclass(frozen=True)
 class Metric:
     "How the headline PRO is measured."
@@ -102,7 +104,7 @@ class Metric:
 # %% ../../nbs/core/03_config.ipynb #08ffdc37
 @dataclass(frozen=True)
 class Compute:
-    "How, not what: the same mathematics in another precision or memory order."
+    "How it is computed: the same mathematics in another precision or memory order."
     precision:Literal['fp32', 'tf32', 'bf16'] = 'fp32'   # of convolutions; tf32: CUDA alone; bf16: autocast
     channels_last:bool = True     # the channels of a pixel lie side by side in memory (NHWC)
     compile:Literal['none', 'default', 'cuda-graphs'] = 'none'   # by torch.compile, in training; graphs: on CUDA
@@ -118,7 +120,7 @@ def canonical_hash(
 # %% ../../nbs/core/03_config.ipynb #d8b41c5b
 @dataclass(frozen=True)
 class Config:
-    "Everything a run depends on beside its seed and its data."
+    "Everything that a run depends on, except its seed and its data."
     data:Data = field(default_factory=Data)
     augment:Augment = field(default_factory=Augment)
     network:Network = field(default_factory=Network)
@@ -133,7 +135,7 @@ class Config:
         return asdict(self)
 
     def identity(self)->dict:
-        "The fields that tell this configuration from others, by group: all except those at their `absent` value."
+        "The fields that the hash is made of, by group: all except those at their `absent` value."
         return {g.name: identity(getattr(self, g.name)) for g in fields(self)}
 
     def hash(self)->str:
@@ -151,6 +153,7 @@ def _check_together(config:Config)->None:
         raise UserError("score.backbone_branch measures the backbone as T learned it, image by image and at the "
                         "networks' size; it needs distill.zscore 'sample' and distill.resolution 'network'.")
 
+# %% ../../nbs/core/03_config.ipynb #2dc971dd
 def check_config(
     config:Config,   # any
 )->Config:           # the same, each value as its field's kind
@@ -196,6 +199,7 @@ def _two_cores(size:int, distill:int, train:int)->dict:
             'distill': dict(epochs=distill, batch_size=2, backbone='efficientnet_lite0'),
             'train': dict(epochs=train, batch_size=2)}
 
+# %% ../../nbs/core/03_config.ipynb #80dc70e7
 BUDGETS = {
     'smoke': {'data': dict(image_size=64), 'network': dict(width=16, channels=32),
               'distill': dict(epochs=1, backbone='efficientnet_lite0'), 'train': dict(epochs=1)},

@@ -24,8 +24,8 @@ PROJECT = _find_project()
 # %% ../../nbs/core/04_files.ipynb #492c45a9
 def user_path(
     text,                  # a path that the user gave, text or Path; '~' is the home folder
-    what:str='path',       # what it is, as the sentence should call it
-    base:Path|None=None,   # where a relative one begins; None: the current folder, or the project's if only that has it
+    what:str='path',       # what it is called in the sentence of an error
+    base:Path|None=None,   # where a relative path begins; None: the rule above
 )->Path:                   # absolute
     "The path that is meant; every command and notebook reads its paths by this rule."
     text = '' if text is None else str(text)
@@ -41,12 +41,12 @@ def project_path(
     text,                    # a path that the user gave
     what:str='runs_dir',     # what it is
 )->Path:                     # absolute
-    "The path, taken from the project's folder where it is relative, wherever the notebook runs."
+    "The path that is meant; a relative one begins in the project's folder."
     return user_path(text, what, PROJECT)
 
 # %% ../../nbs/core/04_files.ipynb #e9fc198c
 def write_atomic(
-    path:Path,      # the file to make or replace
+    path:Path,      # the file to make or replace, its folder too
     data:bytes,     # its content
 )->None:
     "Write a file in one step, so that nobody ever sees half of it."
@@ -69,7 +69,7 @@ def write_atomic(
 # %% ../../nbs/core/04_files.ipynb #c3823937
 def read_text(
     path:Path,                           # a file of text
-    instead:str='give another file',     # what helps where it cannot be read
+    instead:str='give another file',     # what the sentence of an error advises
 )->str:
     "The text of a file; one that cannot be read as UTF-8 raises a `UserError`."
     try: return Path(path).read_text('utf-8-sig')
@@ -77,9 +77,10 @@ def read_text(
         raise UserError(f"{path} cannot be read, since it is not UTF-8; save it as UTF-8, or {instead}.") from None
     except OSError as e: raise os_error(path, e, 'read', instead) from None
 
+# %% ../../nbs/core/04_files.ipynb #9150c373
 def write_json(
     path:Path,      # the file to make or replace
-    record:dict,    # of what JSON has, numbers finite
+    record:dict,    # of what JSON can hold, numbers finite
 )->None:
     "Write a record as indented JSON; a NaN is refused, since JSON has none."
     write_atomic(path, (json.dumps(record, indent=1, allow_nan=False) + '\n').encode())
@@ -112,13 +113,14 @@ def set_aside(
 def write_tensors(
     path:Path,              # ends in .safetensors
     tensors:dict,           # name -> tensor, contiguous or not, on any device
-    facts:dict|None=None,   # of what JSON has, kept with them
+    facts:dict|None=None,   # of what JSON can hold, kept with them
 )->None:
     "Write tensors and facts as one safetensors file."
     from safetensors.torch import save
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     write_atomic(path, save(plain, None if facts is None else {'facts': json.dumps(facts)}))
 
+# %% ../../nbs/core/04_files.ipynb #77959082
 def read_tensors(
     path:Path,              # a file of `write_tensors`
 )->tuple[dict, dict]:       # name -> tensor on the CPU; the facts
@@ -165,9 +167,9 @@ def check_writable(
 @contextlib.contextmanager
 def locked(
     folder:Path,         # of a run, or of results; made where it is missing
-    clean:bool=True,     # remove what a process left there that was killed while it wrote
+    clean:bool=True,     # remove half-written files of a process that was killed
 ):
-    "Hold the folder for this process; wait, and say so, while another holds it."
+    "Hold the folder for this process; while another process holds it, say so and wait."
     lock = FileLock(folder/'.lock')
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,8 +191,8 @@ _SYSTEM = ('__macosx', '__pycache__', 'lost+found', 'system volume information',
 
 def name_fault(
     name:str,     # of a file or folder
-)->str:           # empty: nothing
-    "Why a name is left out."
+)->str:           # empty: it is not left out
+    "Why a file or folder of that name is left out."
     if not is_printable(name): return 'its name is not UTF-8 or cannot be printed; rename it'
     if name.startswith(('.', '@', '#', '$', '~')) or name.casefold() in _SYSTEM: return "a system's file"
     return ''
@@ -202,21 +204,23 @@ def _children(folder:Path)->list[Path]:
     try: return [Path(folder)/name for name in sorted(os.listdir(folder)) if not name_fault(name)]
     except OSError as e: raise os_error(folder, e, 'read', 'give another folder') from None
 
+# %% ../../nbs/core/04_files.ipynb #18b1afd0
 def subfolders(
     folder:Path,        # it need not exist
 )->list[Path]:
-    "The folders in a folder, by name; links to folders are some."
+    "The folders in a folder, by name; a link to a folder is one."
     return [p for p in _children(folder) if os.path.isdir(p)]
 
+# %% ../../nbs/core/04_files.ipynb #62bb735b
 def files_in(
     folder:Path,        # it need not exist
 )->list[Path]:
-    "The files in a folder, by name; links to files are some."
+    "The files in a folder, by name; a link to a file is one."
     return [p for p in _children(folder) if os.path.isfile(p)]
 
 # %% ../../nbs/core/04_files.ipynb #8b9a16ef
 def _fault(path:Path)->str:
-    "Why a path that is no folder cannot be used; empty: it can."
+    "Why a path that is no folder cannot be used; empty if it can be."
     if os.path.isfile(path): return ''
     return 'no file' if os.path.exists(path) else 'a link that leads nowhere'
 

@@ -28,9 +28,9 @@ from .validate import mask_fault, size_fault
 # %% ../../nbs/data/14_dataset.ipynb #123a6497
 def split_holdout(
     n:int,          # nominal training images
-    share:float,    # to hold out
+    share:float,    # to hold out, of the n
     seed:int,       # the run's
-)->tuple[Tensor, Tensor]:   # indices to train on; indices held out; at least one each
+)->tuple[Tensor, Tensor]:   # indices to train on; indices that are held out; at least one each
     "Split the nominal images by the seed."
     k = min(max(1, round(share*n)), n-1)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(derive_seed(seed, 'holdout')))
@@ -56,17 +56,17 @@ class Dataset:
     "One category, decoded and resized."
     name:str                # of the dataset, such as 'mvtec_ad_256' or 'generated'
     category:str            # such as 'transistor'
-    train:Tensor            # (N,3,S,S), uint8: nominal images, last those that the publisher set apart for validation
+    train:Tensor            # (N,3,S,S), uint8: nominal images; a validation set comes last
     test:Tensor             # (M,3,S,S), uint8
     masks:Tensor|None       # (M,S,S), bool: defective pixels; None where there is no ground truth
     types:list[str]         # M names, 'good' for a nominal image
     paths:list[str]         # M names, relative to the category's folder
     train_paths:list[str]   # N names
-    validation:int = 0      # how many of the N the publisher set apart
+    validation:int = 0      # how many of the N are the benchmark's validation set
     defects:Defects|None = None   # where the benchmark counts single defects
-    load_seconds:float = 0. # what decoding or painting took
-    recipe:str = ''         # what generated images are made by
-    digest:str|None = field(default=None, init=False, compare=False)     # of `fingerprint`, once it was asked for
+    load_seconds:float = 0. # what decoding or painting took, seconds
+    recipe:str = ''         # of generated images: what decides every pixel
+    digest:str|None = field(default=None, init=False, compare=False)     # what `fingerprint` gave
 
     @property
     def labels(self)->np.ndarray:   # (M,), bool
@@ -74,9 +74,9 @@ class Dataset:
         return np.array([t != 'good' for t in self.types])
 
     def split(self,
-        share:float,    # to hold out, where the publisher set nothing apart
+        share:float,    # to hold out, where there is no validation set
         seed:int,       # the run's
-        held_out:bool=True,     # never trained on; else they are trained on too
+        held_out:bool=True,     # whether those that normalize are kept from training
     )->tuple[Tensor, Tensor]:   # indices to train on; indices that give the normalization range
         "Which nominal images train, and which normalize the scores."
         n = len(self.train) - self.validation
@@ -86,25 +86,26 @@ class Dataset:
 
     def fingerprint(self)->str:
         "Sixteen hexadecimal digits of the SHA-256 of every pixel, mask and label, or of the recipe of generated ones."
-        if self.digest is None: self.digest = self._hash()
+        if self.digest is None: self.digest = _hash_images(self)
         return self.digest
 
-    def _hash(self)->str:
-        "What `fingerprint` gives, from the images: once a run."
-        if self.recipe:
-            return hashlib.sha256('\n'.join([self.recipe, *self.types, *self.paths]).encode()).hexdigest()[:16]
-        h = hashlib.sha256()
-        for t in (self.train, self.test, self.masks):
-            if t is None: continue
-            h.update(repr(tuple(t.shape)).encode())
-            h.update(t.contiguous().numpy().tobytes())
-        h.update('\n'.join(self.types).encode())
-        if self.validation: h.update(repr(self.validation).encode())
-        if self.defects is not None:
-            h.update(json.dumps(self.defects.entries, sort_keys=True).encode())
-            for path in [p for paths in self.defects.masks for p in paths]:
-                h.update(path.read_bytes())
-        return h.hexdigest()[:16]
+# %% ../../nbs/data/14_dataset.ipynb #e00259bf
+def _hash_images(ds:Dataset)->str:
+    "The fingerprint, from every image or from the recipe."
+    if ds.recipe:
+        return hashlib.sha256('\n'.join([ds.recipe, *ds.types, *ds.paths]).encode()).hexdigest()[:16]
+    h = hashlib.sha256()
+    for t in (ds.train, ds.test, ds.masks):
+        if t is None: continue
+        h.update(repr(tuple(t.shape)).encode())
+        h.update(t.contiguous().numpy().tobytes())
+    h.update('\n'.join(ds.types).encode())
+    if ds.validation: h.update(repr(ds.validation).encode())
+    if ds.defects is not None:
+        h.update(json.dumps(ds.defects.entries, sort_keys=True).encode())
+        for path in [p for paths in ds.defects.masks for p in paths]:
+            h.update(path.read_bytes())
+    return h.hexdigest()[:16]
 
 # %% ../../nbs/data/14_dataset.ipynb #5a77c083
 def resize_images(
@@ -114,24 +115,25 @@ def resize_images(
     "Resize many pictures at once; a value may differ by 1 from what `resize` gives for one."
     return images if images.shape[-2:] == (size, size) else TF.resize(images, [size, size], antialias=True)
 
+# %% ../../nbs/data/14_dataset.ipynb #49c09e52
 def resize_masks(
     masks:Tensor,     # (N,H,W), bool
     size:int,         # pixels
 )->Tensor:            # (N,size,size), bool
-    "Resize masks by the nearest pixel, by centers: a mask stays one."
+    "Resize masks: each new pixel takes the value of the pixel that its center lies in."
     if masks.shape[-2:] == (size, size): return masks
     pixels = masks[:,None].to(torch.uint8)
     return TF.resize(pixels, [size, size], InterpolationMode.NEAREST_EXACT)[:,0].bool()
 
 # %% ../../nbs/data/14_dataset.ipynb #58de5210
 def _load_image(path:Path, size:int)->tuple[Tensor, list[str]]:
-    "A picture (3,size,size), uint8; what may be meant otherwise."
+    "A picture (3,size,size), uint8, and the warnings about its file."
     pixels, doubts = look_at_image(path)
     return torch.from_numpy(resize(pixels, size).copy()), [f'{path} {doubt}' for doubt in doubts]
 
 # %% ../../nbs/data/14_dataset.ipynb #94046d99
 def _load_masks(test:TestImage, size:int, defects:dict|None)->tuple[Tensor, list[str]]:
-    "The pixels that any mask of a test image marks, (size,size), bool; what may be meant otherwise."
+    "The pixels that any mask of a test image marks, (size,size), bool, and the warnings about its files."
     if not test.masks: return torch.zeros(size, size, dtype=torch.bool), []
     shape = image_shape(test.path)
     union, warnings = np.zeros(shape, bool), []
@@ -163,8 +165,9 @@ def _find_defects(files:Files)->Defects|None:
     if fault := size_fault(shapes, files): raise UserError(fault)
     return Defects([t.masks for t in files.test], files.defects, shapes.pop()) if shapes else None
 
+# %% ../../nbs/data/14_dataset.ipynb #7cd20d47
 def _tell(files:Files, warnings:list[str], most:int=20)->None:
-    "Print what is left out and what may be meant otherwise."
+    "Print what is left out and the warnings, at most so many of each."
     lines = left_out_lines(files.left_out(), most) + [f'warning: {w}' for w in warnings[:most]]
     if len(warnings) > most: lines.append(f'warning: {len(warnings) - most} more')
     if lines: print('\n'.join(lines), flush=True)
@@ -173,7 +176,7 @@ def _tell(files:Files, warnings:list[str], most:int=20)->None:
 def load_dataset(
     source:Source,     # of `checked_source`, with a folder
     size:int,          # pixels
-    tell:bool=True,    # print which files are left out, and what may be meant otherwise
+    tell:bool=True,    # print which files are left out, and the warnings
 )->Dataset:
     "Decode and resize one category."
     files = source.files()
@@ -194,15 +197,16 @@ def kept_fingerprint(
     source:Source,    # with a folder
     size:int,         # pixels
     folder:Path,      # where all runs are kept
-)->Path:              # it exists once these images were read
-    "The file that says what a category's images hash to, as long as no file of theirs changes."
+)->Path:              # it exists once these images were read at this size
+    "The file that holds the fingerprint of a category's images; its name changes when one of their files does."
     return Path(folder)/'fingerprints'/f'{source.stamp()}-{size}'
 
+# %% ../../nbs/data/14_dataset.ipynb #48b58f06
 def keep_fingerprint(
     path:Path,            # of `kept_fingerprint`, from before the images were read
     fingerprint:str,      # of the images
 )->str:                   # `fingerprint`
-    "Keep what images hash to; where nothing can be written, they are read again another time."
+    "Keep the fingerprint of images, if its file can be written."
     with contextlib.suppress(UserError): write_atomic(path, fingerprint.encode())
     return fingerprint
 

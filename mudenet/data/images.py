@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXTENSIONS', 'LIMIT', 'picture_fault', 'list_pictures', 'TestImage', 'Files', 'image_shape', 'look_at_image',
-           'read_image', 'look_at_mask', 'read_mask', 'binarize', 'resize', 'thumbnail']
+           'read_image', 'binarize', 'look_at_mask', 'read_mask', 'resize', 'thumbnail']
 
 # %% ../../nbs/data/10_images.ipynb #17e1a7aa
 import os, contextlib, functools, io, math, re, warnings
@@ -27,6 +27,7 @@ def _endings()->frozenset[str]:
     return frozenset(e for e, kind in Image.registered_extensions().items()
                      if kind in (*Image.OPEN, 'MPO') and kind not in _NO_PICTURES)      # MPO is opened as JPEG
 
+# %% ../../nbs/data/10_images.ipynb #1021d4f6
 def picture_fault(
     path:Path,    # a file
 )->str:           # empty: its ending is that of a picture
@@ -54,16 +55,16 @@ class TestImage:
 @dataclass
 class Files:
     "Every file of one category."
-    folder:Path                    # where paths are told from
+    folder:Path                    # to which the paths that a record names are relative
     train:list[Path] = field(default_factory=list)        # nominal training images
-    validation:list[Path] = field(default_factory=list)   # nominal images that the publisher set apart
+    validation:list[Path] = field(default_factory=list)   # the benchmark's validation set, nominal
     test:list[TestImage] = field(default_factory=list)
     masks:bool = True              # whether the test images have ground truth
-    defects:dict[int, dict]|None = None   # entries of defects_config.json by pixel value; None: masks have no types
+    defects:dict[int, dict]|None = None   # MVTec LOCO's entry of each pixel value; None: masks have no types
     faults:list[str] = field(default_factory=list)        # a sentence each
-    home:Path|None = None          # the category's own folder, where that is another one
-    tables:list[Path] = field(default_factory=list)       # files that say what the pictures are
-    spare:dict[Path, str] = field(default_factory=dict)   # pictures that are left out for a reason of their own
+    home:Path|None = None          # the category's own folder, if it is not `folder`
+    tables:list[Path] = field(default_factory=list)       # files that list the pictures, as VisA has one
+    spare:dict[Path, str] = field(default_factory=dict)   # pictures that are left out, with the reason
 
     @property
     def used(self)->set[Path]:
@@ -83,7 +84,7 @@ LIMIT = 'MUDENET_MAX_MEGAPIXELS'
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)     # below the limit nothing is said
 
 def _set_limit()->None:
-    "Tell Pillow the user's limit; it refuses twice as many pixels as its own number."
+    "Tell Pillow the user's limit; Pillow itself refuses a picture of twice as many pixels as its own limit."
     if not (text := os.environ.get(LIMIT)): return
     try: Image.MAX_IMAGE_PIXELS = int(float(text)*5e5)
     except (ValueError, OverflowError):
@@ -92,7 +93,7 @@ def _set_limit()->None:
 # %% ../../nbs/data/10_images.ipynb #c8aca13a
 @contextlib.contextmanager
 def _opened(path:Path, what:str):
-    "The open picture; whatever is wrong with its file becomes one sentence."
+    "The open picture; what is wrong with its file is raised as one sentence."
     _set_limit()
     try:
         with Image.open(path) as im: yield im
@@ -111,12 +112,13 @@ _TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.
           7: _T.TRANSVERSE, 8: _T.ROTATE_90}
 
 def _turn(im:Image.Image)->Image.Transpose|None:
-    "What sets a picture upright, by its orientation tag; a damaged tag is none."
+    "How to set a picture upright, by its orientation tag; None if that is missing, damaged or says nothing."
     try: return _TURNS.get(im.getexif().get(0x0112))
     except Exception: return None
 
+# %% ../../nbs/data/10_images.ipynb #f709c3fc
 def _upright(im:Image.Image)->Image.Image:
-    "The decoded picture as its orientation tag says; Pillow itself turns a TIFF file."
+    "The decoded picture, turned by its orientation tag; Pillow itself turns a TIFF file."
     im.load()
     turn = _turn(im)
     return im if turn is None or im.format == 'TIFF' else im.transpose(turn)
@@ -129,14 +131,15 @@ def image_shape(
     with _opened(path, 'an image') as im:
         return im.size[::-1] if _turn(im) is None else _upright(im).size[::-1]
 
+# %% ../../nbs/data/10_images.ipynb #0fbc4de9
 def _frame_doubts(im:Image.Image)->list[str]:
-    "A doubt where a file holds several pictures; a camera's preview is none."
+    "A doubt if a file holds several pictures; a preview that the camera added does not count."
     frames = getattr(im, 'n_frames', 1) if im.format in ('GIF', 'TIFF', 'WEBP', 'PNG', 'AVIF') else 1
     return [f"holds {frames} pictures, of which the first is read; save each as a file."] if frames > 1 else []
 
 # %% ../../nbs/data/10_images.ipynb #2683b981
 def _gray16_to_rgb(im:Image.Image, path:Path, doubts:list[str])->np.ndarray:
-    "A picture of one channel and 16 bits, scaled to 8."
+    "A picture of one channel and 16 bits as RGB, scaled to 8 bits; a doubt is added to `doubts`."
     gray = np.asarray(im).astype(np.float64)
     if im.mode == 'F' or gray.max() > 65535 or gray.min() < 0:
         raise UserError(f"{path} has pixels of kind '{im.mode}' outside 16 bits; save it as an 8- or 16-bit picture.")
@@ -148,7 +151,7 @@ def _gray16_to_rgb(im:Image.Image, path:Path, doubts:list[str])->np.ndarray:
 # %% ../../nbs/data/10_images.ipynb #240816f4
 def look_at_image(
     path:Path,       # any file that Pillow opens
-)->tuple[np.ndarray, list[str]]:   # (H,W,3), uint8; for each thing that may be meant otherwise, what to say of the file
+)->tuple[np.ndarray, list[str]]:   # (H,W,3), uint8; doubts, each the rest of a sentence about the file
     "Read an image file as RGB; 16-bit and gray images are scaled, alpha is composited on black."
     with _opened(path, 'an image') as im:
         doubts = _frame_doubts(im)
@@ -158,10 +161,11 @@ def look_at_image(
         if im.mode == 'RGBA': im = Image.alpha_composite(Image.new('RGBA', im.size, (0,0,0,255)), im)
         return np.asarray(im.convert('RGB')), doubts
 
+# %% ../../nbs/data/10_images.ipynb #3f3865ad
 def read_image(
     path:Path,       # any file that Pillow opens
 )->np.ndarray:       # (H,W,3), uint8
-    "Read an image file as RGB, by the same rule."
+    "Read an image file as RGB, as `look_at_image` does, without its doubts."
     return look_at_image(path)[0]
 
 # %% ../../nbs/data/10_images.ipynb #c6ce9ad5
@@ -176,10 +180,28 @@ def _numbers(im:Image.Image)->np.ndarray:
     colors = np.array(im.getpalette('RGB') + [0]*768)[:768].reshape(256, 3)
     return colors.max(1).astype(np.uint8)[mask] if sorted(colors[used].tolist()) == [[0]*3, [255]*3] else mask
 
+# %% ../../nbs/data/10_images.ipynb #59fa71d8
+def _is_class_map(mask:np.ndarray, low:np.ndarray)->bool:
+    "Whether any of the low values fills a block of three by three pixels."
+    if mask.ndim != 2 or min(mask.shape) < 3: return False
+    blocks = np.lib.stride_tricks.sliding_window_view(mask, (3, 3))
+    return any((blocks == value).all((2, 3)).any() for value in low)
+
+# %% ../../nbs/data/10_images.ipynb #54dc4dcd
+def binarize(
+    mask:np.ndarray,   # (H,W), of `read_mask`
+)->np.ndarray:         # (H,W), bool
+    "The defective pixels of a mask."
+    middle = 127 if mask.max() <= 255 else 32767
+    if mask.max() <= middle: return mask > 0
+    values = np.unique(mask)
+    low = values[(values > 0) & (values <= middle)]
+    return mask > (0 if len(low) and len(values) <= 16 and _is_class_map(mask, low) else middle)
+
 # %% ../../nbs/data/10_images.ipynb #1700f6c7
 def look_at_mask(
     path:Path,       # a mask's file
-)->tuple[np.ndarray, list[str]]:   # (H,W), the values as stored, zero is nominal; doubts, as above
+)->tuple[np.ndarray, list[str]]:   # (H,W), the values as stored, zero is nominal; doubts, each the rest of a sentence
     "Read a mask file with its own numbers; alpha is ignored."
     with _opened(path, 'a mask') as im:
         doubts = _frame_doubts(im)
@@ -200,25 +222,8 @@ def look_at_mask(
 def read_mask(
     path:Path,       # a mask's file
 )->np.ndarray:       # (H,W), the values as stored; zero is nominal
-    "Read a mask file, by the same rule."
+    "Read a mask file, as `look_at_mask` does, without its doubts."
     return look_at_mask(path)[0]
-
-# %% ../../nbs/data/10_images.ipynb #59fa71d8
-def _is_class_map(mask:np.ndarray, low:np.ndarray)->bool:
-    "Whether any of the low values fills a block of three by three pixels."
-    if mask.ndim != 2 or min(mask.shape) < 3: return False
-    blocks = np.lib.stride_tricks.sliding_window_view(mask, (3, 3))
-    return any((blocks == value).all((2, 3)).any() for value in low)
-
-def binarize(
-    mask:np.ndarray,   # (H,W), of `read_mask`
-)->np.ndarray:         # (H,W), bool
-    "The defective pixels of a mask."
-    middle = 127 if mask.max() <= 255 else 32767
-    if mask.max() <= middle: return mask > 0
-    values = np.unique(mask)
-    low = values[(values > 0) & (values <= middle)]
-    return mask > (0 if len(low) and len(values) <= 16 and _is_class_map(mask, low) else middle)
 
 # %% ../../nbs/data/10_images.ipynb #091741c7
 def resize(

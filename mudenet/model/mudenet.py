@@ -22,6 +22,7 @@ PARTS    = ('student1', 'autoencoder', 'student2')        # what the second trai
 NETWORKS = ('teacher', *PARTS)
 BRANCHES = ('structural', 'logical', 'backbone')          # the third one is optional
 
+# %% ../../nbs/model/22_mudenet.ipynb #8cdfa9ee
 def squared_distance(
     x:list[Tensor],     # L maps, (B,C,H,W)
     y:list[Tensor],     # L maps, (B,C,H,W)
@@ -95,12 +96,13 @@ def trained_model(
     context:StageContext,                 # of the run
     results:dict[str, StageResult],       # the networks' weights, by name
 )->MuDeNet:                               # frozen and in eval mode
-    "The networks of a run."
+    "The model with the networks of a run."
     config = context.config
     backbone = context.feature_target() if config.score.backbone_branch else None
     model = MuDeNet(config.network, config.data.image_size, context.seed, backbone)
     return model.load_states({n: results[n].tensors for n in NETWORKS})
 
+# %% ../../nbs/model/22_mudenet.ipynb #9ed9c8ce
 @stage(Stage('distances', needs=NETWORKS, reads=('data.image_size', 'compute', 'score.backbone_branch')))
 def make_distances(
     context:StageContext,                 # of the run

@@ -324,7 +324,8 @@ def test_cases_are_tiles_that_a_slider_fades(address, browser, width):
     page.goto(f'{address}/experiments/e5.4.html', wait_until='load')
     tiles = page.locator('.cases .tiles').last.locator('figure > div')
     edge = page.locator('.cases').bounding_box()
-    ends = [box['x'] + box['width'] for box in [t.bounding_box() for t in tiles.all()]]
+    boxes = [t.bounding_box() for t in tiles.all()]
+    ends = [box['x'] + box['width'] for box in boxes]
     assert width < 768 or max(ends) <= edge['x'] + edge['width'] + 1                      # no tile is cut off
     tiles.last.scroll_into_view_if_needed()
     page.wait_for_function('() => [...document.querySelectorAll(".cases img")].at(-1).naturalWidth')
