@@ -14,7 +14,7 @@ ABOVE_ALL = 99                                 # index and 00_method show what t
 TABLES = {'mudenet._modidx'}                   # modules of data, of any length
 MODULE_LINES, FUNCTION_LINES, LINE_LENGTH = 250, 40, 140
 
-NOTEBOOKS = sorted((ROOT/'nbs').rglob('[!.]*.ipynb'))
+NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs').glob('[!.]*/*.ipynb')])     # no checkpoints of Jupyter
 MODULES = sorted((ROOT/'mudenet').rglob('*.py'))
 HAND_WRITTEN = [*NOTEBOOKS, *sorted((ROOT/'experiments').glob('*.ipynb')), *sorted((ROOT/'tests').rglob('*.py'))]
 

@@ -25,7 +25,7 @@ def test_the_commands_named_exist():
 
 PAGES = [*(ROOT/name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'index.qmd')),
          *sorted((ROOT/'experiments').glob('*.qmd')), *sorted((ROOT/'experiments').glob('*.ipynb')),
-         *sorted((ROOT/'nbs').rglob('*.ipynb'))]
+         *(ROOT/'nbs').glob('*.ipynb'), *sorted((ROOT/'nbs').glob('[!.]*/*.ipynb'))]
 
 
 def page_text(path):

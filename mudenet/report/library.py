@@ -98,7 +98,8 @@ def library_pages(
 )->dict[str, bytes]:          # by path in the site
     "Every notebook, in reading order, and the map of them."
     folder, read, files = Path(project)/'nbs', [], {}
-    for path in sorted(folder.rglob('*.ipynb'), key=lambda p: (p.stem != 'index', p.name)):
+    paths = [*folder.glob('*.ipynb'), *folder.glob('[!.]*/*.ipynb')]        # no checkpoints of Jupyter
+    for path in sorted(paths, key=lambda p: (p.stem != 'index', p.name)):
         room = path.relative_to(folder).parts[0] if path.parent != folder else 'Start here'
         front = {'title': 'The tour'} if path.stem == 'index' else {'search': False} if room in QUIET_ROOMS else {}
         place = f'library/{path.relative_to(folder).as_posix()}'.replace('index.ipynb', 'tour.ipynb')
