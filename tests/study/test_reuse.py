@@ -24,7 +24,7 @@ def since(name): return ALL[ALL.index(name):]
 AFTER_PARENT = {
     'e5.1': since('metrics'), 'structural-last': since('maps'), 'position-limits': since('range'),
     'backbone-branch': since('distances'), 'loss-weights': since('student2'), 'exp2': since('autoencoder'),
-    'e5.4': since('student1'), 'upright': []}         # cable's row has neither rotation nor a vertical flip
+    'e5.4': since('student1'), 'no-rotation': []}         # cable's row has no rotation
 
 
 @pytest.mark.parametrize('id', AFTER_PARENT)
