@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs').glob('[!.]*/*.ipynb')])     # no checkpoints of Jupyter
 
 
 def papermill(*args, cwd=ROOT, notebook='run'):

@@ -2,7 +2,7 @@
 import ast, json, re, shutil, subprocess, sys, zipfile
 from pathlib import Path
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT
 
 # First and last number of a room's notebooks. Rooms stand in the order of imports.
 ROOMS = {
@@ -14,7 +14,6 @@ ABOVE_ALL = 99                                 # index and 00_method show what t
 TABLES = {'mudenet._modidx'}                   # modules of data, of any length
 MODULE_LINES, FUNCTION_LINES, LINE_LENGTH = 250, 40, 140
 
-NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs').glob('[!.]*/*.ipynb')])     # no checkpoints of Jupyter
 MODULES = sorted((ROOT/'mudenet').rglob('*.py'))
 HAND_WRITTEN = [*NOTEBOOKS, *sorted((ROOT/'experiments').glob('*.ipynb')), *sorted((ROOT/'tests').rglob('*.py'))]
 

@@ -2,9 +2,8 @@
 import os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT
 
-NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs').glob('[!.]*/*.ipynb')])     # no checkpoints of Jupyter
 EXECUTED = sorted((ROOT/'experiments'/'executed').glob('*.ipynb'))      # runs that are kept as they ended
 LEFT_OUT = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', '.last_checked', 'executed')
 

@@ -2,7 +2,7 @@
 import contextlib, json, os, pty, re, subprocess, sys
 from pathlib import Path
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT
 from layouts import picture
 from mudenet.__main__ import COMMANDS
 
@@ -25,7 +25,7 @@ def test_the_commands_named_exist():
 
 PAGES = [*(ROOT/name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'index.qmd')),
          *sorted((ROOT/'experiments').glob('*.qmd')), *sorted((ROOT/'experiments').glob('*.ipynb')),
-         *(ROOT/'nbs').glob('*.ipynb'), *sorted((ROOT/'nbs').glob('[!.]*/*.ipynb'))]
+         *NOTEBOOKS]
 
 
 def page_text(path):

@@ -181,13 +181,13 @@ def case_maps(
 def draw_cases(
     ds:Dataset,                # with the test images
     scores,                    # (M,), of them
-    chosen:list[int],          # test images
+    chosen:list[int],          # test images, at least one
     maps:dict[str, Tensor],    # of `case_maps`: the fused ones first
 )->Figure:
     "Draw images, their defects outlined, beside their heatmaps; a row a case. A branch has a scale of its own."
     scores, across, down = np.asarray(scores), TILE + 8, TILE + 38
     threshold = max(np.quantile(scores if ds.labels.all() else scores[~ds.labels], .95), 1e-12)
-    width, height = across*(1 + len(maps)), down*max(1, len(chosen))
+    width, height = across*(1 + len(maps)), down*len(chosen)
     (fused, heat), *branches = maps.items()
     heats = {name: heat_tiles(of_branch) for name, of_branch in branches}
     fig = plt.figure(figsize=(width/100, height/100), dpi=100)

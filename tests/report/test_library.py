@@ -1,7 +1,7 @@
 "Every notebook and every module becomes a page, without directives and without hidden cells."
 import json, re
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT
 from mudenet.report.equations import equations
 from mudenet.report.library import (
     api_examples, api_pages, execute_notebook, executed_notebooks, library_pages, notebook_page)
@@ -66,7 +66,7 @@ def test_equations_are_mathml():
 
 
 def test_every_notebook_has_a_page_without_dollars(files):
-    stems = {p.stem for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
+    stems = {p.stem for p in NOTEBOOKS}
     assert {re.sub(r'.*/|\.ipynb', '', n) for n in files} == stems - {'index'} | {'tour', 'index.qmd'}
     for name, data in files.items():
         if not name.endswith('.ipynb'): continue
