@@ -22,13 +22,16 @@ from .log_figures import curves_figure, forest, loss_curves
 # %% ../../nbs/report/74_experiment.ipynb #14def43e
 def badges(
     effects:pd.DataFrame,    # rows of `effects_frame` with verdicts: one a setting
+    least:int=3,             # seeds that the rule asks for
 )->str:                      # HTML
     "A verdict for each data set."
     out = []
     for e in effects.itertuples():
+        if e.verdict == 'not enough runs': said = f'{e.seeds} of {least} seeds with its parent'
+        else: said = f'<strong>{e.verdict}</strong>'
         chance = e.verdict in ('kept', 'rejected') and e.adjusted > .05
         weak = ', chosen here' if e.chosen else ', may be chance' if chance else ''
-        text = f'{e.data}, {e.budget}: <strong>{e.verdict}</strong>{weak}'
+        text = f'{e.data}, {e.budget}: {said}{weak}'
         out.append(f'<span class="verdict {e.verdict.split()[0]}">{text}</span>')
     return ' '.join(out)
 
@@ -38,12 +41,13 @@ def conclusion(
     effects:pd.DataFrame,      # of `effects_frame`: this experiment's, of the metric that decides
 )->str:                        # Markdown
     "What our runs say where most seeds ran, or else what the log reports, or that nothing ran."
-    if effects.empty: return 'Not run yet.' if not log.groups_of(id) else 'Not run beside its parent on the same data.'
+    nothing = 'Not run beside its parent here.' if log.groups_of(id) else 'Not run yet here.'
+    if effects.empty: return nothing
     e = effects.sort_values(['data', 'seeds'], key=lambda c: c == 'reported' if c.name == 'data' else -c).iloc[0]
     name, over = METRICS[e.metric], [] if np.isnan(e.low) else [f'{interval_text((e.low, e.high))} over seeds']
     if e.data == 'reported':
         gain, status = gain_text(e.difference, (e.low, e.high) if over else None), log.experiments[id].status
-        return f'Not run yet here. The published log reports {name} {gain} points and calls the change *{status}*.'
+        return f'{nothing} The published log reports {name} {gain} points and calls the change *{status}*.'
     if e.images: over.append(f'{interval_text(e.images)} over test images')
     where = f"{e.data} ({e.budget} budget, {e.seeds} {'seeds' if e.seeds > 1 else 'seed'})"
     said = f'On {where}, {name} changes by {points(e.difference)} points: **{e.verdict}**.'
@@ -57,7 +61,7 @@ def opening(
     "What stands above the author's text."
     e, own = log.experiments[id], effects[(effects.experiment == id) & effects.metric.isin(METRICS)]
     judged = own[own.metric == e.decision.get('metric', 'aupro')]
-    parts = [html_block(f"<p>{badges(judged[judged.data != 'reported'])}</p>"), conclusion(log, id, judged)]
+    parts = [html_block(f"<p>{badges(judged[judged.data != 'reported'], e.seeds)}</p>"), conclusion(log, id, judged)]
     if len(own):
         where = (own.data + ', ' + own.budget).where(own.data != 'reported', 'reported')
         names = dict(zip(where, where)) | METRICS

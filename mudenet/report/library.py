@@ -106,7 +106,7 @@ def library_pages(
         read.append((room, place, front, read_nb(path)))
     titles, places = [notebook_page(nb, front)[0] for _, _, front, nb in read], [place for _, place, _, _ in read]
     rows = ['The notebooks define the package and run as its tests, one concept each. Begin with what stands first, '
-            'then go room by room; [the API](api/index.qmd) says how each function is called.']
+            'then go folder by folder; [the API](api/index.qmd) says how each function is called.']
     for k, (room, place, front, nb) in enumerate(read):
         if k == 0 or room != read[k-1][0]: rows.append(f'\n## {room.capitalize()}\n')
         lead = re.search(r'^> (.+)$', '\n'.join(''.join(c['source']) for c in nb['cells'][:3]), re.M)

@@ -10,9 +10,10 @@ import numpy as np, pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from ..study.experiments import METRICS
 from ..study.records import COMPARATOR, Record
 from .drawing import COLORS, grid, INK, MARKERS, tip, VERDICT_COLORS
-from .log import FIGURES, NAMES
+from .log import NAMES
 
 # %% ../../nbs/report/72_log_figures.ipynb #f5b3996f
 METHODS = ('screening-baseline', 'retained', 'best', COMPARATOR)     # what the home page compares
@@ -42,7 +43,7 @@ def methods_figure(
             _method_dots(ax, shown[shown.experiment == id].dropna(subset=m), m, places, style)
         for y in np.arange(len(names) - 1) + .5: ax.axhline(y, color=INK, linewidth=.5, alpha=.3)
         if 'MVTec AD cable' in names: ax.axvline(paper[m], color=INK, linestyle=':')
-        ax.set(title=FIGURES[m], xlabel='%', yticks=range(len(names)), yticklabels=names, ylim=(-.5, len(names) - .5))
+        ax.set(title=METRICS[m], xlabel='%', yticks=range(len(names)), yticklabels=names, ylim=(-.5, len(names) - .5))
         ax.grid(axis='y', visible=False)
     marks = [Line2D([], [], color=COLORS[k], marker=MARKERS[k], linestyle='none') for k in range(len(METHODS))]
     fig.legend(marks, [NAMES[id] for id in METHODS], loc='lower center', ncols=4, fontsize=10)

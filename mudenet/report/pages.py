@@ -49,15 +49,17 @@ def table(
     "A data frame as a table."
     if frame.empty: return '<p>Not run yet.</p>'
     html = frame.to_html(index=False, escape=False, border=0, classes='table', table_id=name or None, na_rep='–',
-                         justify='left', float_format=f'{{:.{decimals}f}}'.format)
+                         justify='left', float_format=lambda x: f'{round(x, decimals) + 0:.{decimals}f}')     # no -0.0
     return f'<div class="scroll">{html}</div>'
 
 def folded(
     title:str,       # what it holds
     html:str,
+    name:str='',     # what a link to it is called
 )->str:              # HTML
     "What a click unfolds."
-    return f'<details><summary>{title}</summary>{html}</details>'
+    anchor = f' id="{name}"' if name else ''
+    return f'<details{anchor}><summary>{title}</summary>{html}</details>'
 
 # %% ../../nbs/report/67_pages.ipynb #56df3995
 def finding(

@@ -62,25 +62,32 @@ def results_svg(
     alt = 'PRO and image AUROC of four methods by data set, a dot a run'
     return figure_svg(methods_figure, runs, log.reported['paper'], alt=alt, name='methods')
 
-_NEEDS = {'image AUROC': 'Which parts are bad', 'PRO': 'Where a part is bad'}
+_BOARD = 'Means in percent over the seeds that both have run, at the `cpu` budget.'
+_NEEDS = {'image AUROC': 'To sort good parts from bad', 'PRO': 'To see where a part is bad'}
 
 def advice(
     log:Log,
 )->str:                # Markdown
-    "Whether the records speak for our best or for the memory bank, by what is wanted."
-    both, out = beside_bank(log).query("budget == 'cpu' and experiment == 'best'"), []
+    "Whether the records speak for our best, the memory bank or our default, by what is wanted."
+    beside, out = beside_bank(log).query("budget == 'cpu'"), []
+    both = beside[beside.experiment == 'best']
     if both.empty: return 'Not run yet: measure both on your own pictures.'
     for metric, need in _NEEDS.items():
         rows = both[both.metric == metric]
         n, ahead, (ours, bank) = len(rows), (rows.difference > 0).sum(), 100*rows[['ours', 'bank']].mean()
         name = 'our best' if 2*ahead > n else 'the memory bank' if 2*ahead < n else 'either'
-        said = f'ahead of the memory bank on {ahead} of {n} data sets ({ours:.1f} to {bank:.1f} % in the mean)'
-        out.append(f'- **{need}?** Take {name}. In {metric}, our best is {said}.')
+        said = f'ahead of the memory bank on {ahead} of {n} data sets (means: {ours:.1f} % and {bank:.1f} %)'
+        out.append(f'- **{need}**, take {name}. In {metric}, our best is {said}.')
+    pro = beside[beside.metric == 'PRO'].pivot(index='data', columns='experiment', values='ours')
+    if 'retained' in pro:
+        pro = pro[['best', 'retained']].dropna()
+        out.append('- **To compare with the paper or the log**, take our default, which is the method as the log ended it. '
+                   f'In PRO, our best is ahead of it on {(pro.best > pro.retained).sum()} of {len(pro)} data sets.')
     names = [NAMES['best'], NAMES[COMPARATOR]]
     board = 100*both.rename(columns=dict(zip(['ours', 'bank'], names))).pivot_table(names, 'data', 'metric')
     board.columns = [f'{metric}, {name}' for name, metric in board]
     board = board[[f'{metric}, {name}' for metric in _NEEDS for name in names]]
-    return '\n'.join(out) + f'\n\n{html_block(table(board.reset_index()))}'
+    return '\n'.join(out) + f'\n\n{html_block(table(board.reset_index()))}\n\n{_BOARD}'
 
 def write_results(
     project:Path=PROJECT,           # holds experiments/

@@ -32,7 +32,7 @@ class Experiment:
     status:str = 'pending'      # one of `STATUS`, in the published log
     claim:dict = field(default_factory=dict)      # what the published log concludes: one of `EFFECTS` by metric
     stays_within:float|None = None                # how far a metric that stays may move; by default the decision's gain
-    tried_on:list = field(default_factory=list)   # categories on which trials led to it: figures there are no test
+    tried_on:list = field(default_factory=list)   # categories or datasets (generated-1) of the trials that led to it
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent by metric, 'source'
 
 # %% ../../nbs/study/50_experiments.ipynb #d45dac0f

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np, pytest
 from made_log import LOG, made_record, NOTHING_RAN, with_gains, with_records
 from mudenet.report.log import (
-    beside_bank, changes, claims_frame, effects_frame, LOG_PRO, published_comparison, rule_text, runs_frame)
+    beside_bank, changes, claims_frame, effects_frame, published_comparison, rule_text, runs_frame)
 from mudenet.study.compare import compare_all
 from mudenet.study.experiments import METRICS
 from mudenet.study.records import COMPARATOR
@@ -59,13 +59,6 @@ def test_an_effect_is_the_mean_paired_difference():
     assert 'PRO +3.3' in effects.loc[('exp2', 'generated cable', 'aupro'), 'tip']
 
 
-def test_beside_a_reported_pro_stands_the_logs_measure():
-    def record(id, seed, pro): return made_record(id, seed, metrics=dict(aupro=.9, per_type={}) | {LOG_PRO: pro})
-    made = with_records(*(record('e5.5', n, .8) for n in (1, 2)), *(record('e5.4', n, .83) for n in (1, 2)))
-    found = effects_frame(made).query("experiment == 'e5.4' and data == 'generated cable'").set_index('metric')
-    assert found.difference[LOG_PRO] == pytest.approx(.03) and found.difference['aupro'] == 0
-
-
 def test_a_configuration_that_is_its_parents_has_no_effect():
     same = replace(made_record('e5.4'), config_hash='one')
     made = with_records(replace(made_record('e5.5'), config_hash='one'), same)
@@ -74,9 +67,17 @@ def test_a_configuration_that_is_its_parents_has_no_effect():
 
 def test_trials_on_a_category_weaken_its_verdict():
     tried = next(e for e in LOG.experiments.values() if e.tried_on and e.decision and e.parent)
-    dataset = made_record().dataset | dict(category=tried.tried_on[0])
-    effects = effects_frame(with_records(*(made_record(id, dataset=dataset) for id in (tried.parent, tried.id))))
-    assert effects[effects.experiment == tried.id].chosen.all()
+    dataset = made_record().dataset
+    for images, chosen in ((dict(category=tried.tried_on[0]), True), ({}, False)):
+        records = (made_record(id, dataset=dataset | images) for id in (tried.parent, tried.id))
+        effects = effects_frame(with_records(*records))
+        assert (effects[(effects.experiment == tried.id) & (effects.data != 'reported')].chosen == chosen).all()
+
+
+def test_trials_on_a_generated_dataset_weaken_its_verdict():
+    dataset = made_record().dataset | dict(name='generated-1')
+    effects = effects_frame(with_records(*(made_record(id, dataset=dataset) for id in ('together', 'best'))))
+    assert effects[(effects.experiment == 'best')].chosen.all()
 
 
 def test_conclusions_are_judged_by_our_intervals():
