@@ -17,7 +17,7 @@ from .library import (
     api_pages, execute_notebook, executed_notebooks, library_pages, neighbors, notebook_page, read_nb)
 from .log import beside_bank, effects_frame, Log, NAMES, read_log, runs_frame
 from .log_figures import methods_figure
-from .pages import drawing, html_block, table
+from .pages import drawing, folded, html_block, table
 from ..study.records import COMPARATOR
 
 # %% ../../nbs/report/78_tables.ipynb #906659e8
@@ -62,7 +62,7 @@ def results_svg(
     alt = 'PRO and image AUROC of four methods by data set, a dot a run'
     return figure_svg(methods_figure, runs, log.reported['paper'], alt=alt, name='methods')
 
-_BOARD = 'Means in percent over the seeds that both have run, at the `cpu` budget.'
+_BOARD = 'Means in percent, over the seeds that both have run'
 _NEEDS = {'image AUROC': 'To sort good parts from bad', 'PRO': 'To see where a part is bad'}
 
 def advice(
@@ -87,7 +87,7 @@ def advice(
     board = 100*both.rename(columns=dict(zip(['ours', 'bank'], names))).pivot_table(names, 'data', 'metric')
     board.columns = [f'{metric}, {name}' for name, metric in board]
     board = board[[f'{metric}, {name}' for metric in _NEEDS for name in names]]
-    return '\n'.join(out) + f'\n\n{html_block(table(board.reset_index()))}\n\n{_BOARD}'
+    return '\n'.join(out) + f'\n\n{html_block(folded(_BOARD, table(board.reset_index())))}'
 
 def write_results(
     project:Path=PROJECT,           # holds experiments/
