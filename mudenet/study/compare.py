@@ -29,7 +29,7 @@ def paired_interval(
 def paired_p(
     differences:list[float],   # child minus parent, one a seed
 )->float|None:                 # None for fewer than two seeds
-    "How often seeds alone would give a mean difference as large, by the paired t test."
+    "How likely a mean difference as large, in either direction, is without any effect: the paired t test."
     from scipy import stats
     n, deviation = len(differences), np.std(differences, ddof=1) if len(differences) > 1 else 0
     if n < 2: return None
@@ -56,7 +56,7 @@ class Paired:
     mean:float                              # of `values`
     difference:float                        # the mean difference
     interval:tuple[float, float]|None       # of the mean difference, 95 %, over seeds; None for one seed
-    p:float|None = None                     # of a mean difference as large without any effect, over seeds
+    p:float|None = None                     # of `paired_p`; None for one seed
 
     @property
     def differences(self)->list[float]:
@@ -65,7 +65,7 @@ class Paired:
 
     @property
     def clear(self)->bool:
-        "Whether the interval leaves 0 out."
+        "Whether the interval excludes 0."
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 # %% ../../nbs/study/55_compare.ipynb #f87e684c
@@ -87,7 +87,7 @@ def verdict(
     gain:float,     # the smallest gain that counts, declared before any run
     seeds:int=3,    # how many the experiment declared
 )->str:             # one of `VERDICTS`
-    "What the declared rule says: the mean must pass the gain, and the interval must leave 0 out."
+    "Kept or rejected: the mean reaches the gain, up or down, and the interval excludes 0; equivalent: it is all within."
     if len(c.values) < max(2, seeds): return 'not enough runs'
     low, high = c.interval
     if c.difference >= gain and low > 0: return 'kept'
@@ -118,12 +118,12 @@ def judge(
 def seeds_needed(
     effect:float,      # the mean difference that is claimed
     deviation:float,   # of the paired difference between seeds, in the same unit
-    power:float=.8,    # how often the 95 % interval shall leave 0 out
+    power:float=.8,    # how often the 95 % interval shall exclude 0
     most:int=1000,
 )->int|None:           # None: more than `most`
     "How many seeds a paired t test would need."
     from scipy import stats
-    deviation = max(deviation, abs(effect)/1000)            # the distribution below takes no infinite noncentrality
+    deviation = max(deviation, abs(effect)/1000)            # scipy's noncentral t takes no infinite shift
     for n in range(2, most + 1):
         threshold, shift = stats.t.ppf(.975, n-1), abs(effect)*np.sqrt(n)/deviation
         if stats.nct.sf(threshold, n-1, shift) >= power: return n
@@ -135,13 +135,13 @@ class Comparison:
     experiment:str                 # its id
     parent:str                     # the parent's id
     seeds:list[int]                # that both have
-    metrics:dict[str, Paired]      # by key of `METRICS`; those alone that all records hold
+    metrics:dict[str, Paired]      # by key of `METRICS`; only those that every record has
     setting:Setting|None = None    # None for published figures
     config_hash:str = ''
     parent_hash:str = ''
     verdict:str = ''               # of `verdict`, or 'the same', 'no rule', 'not measured'
     images:dict[str, tuple[float, float]] = field(default_factory=dict)     # of `other_images`, by metric
-    adjusted:float|None = None     # p of the deciding metric, adjusted over all comparisons of the setting (Holm)
+    adjusted:float|None = None     # p of the deciding metric, adjusted by `holm` over all comparisons of the setting
 
 Groups = dict[tuple[Setting, str, str], dict[int, Record]]     # as `group_records` returns them
 
@@ -205,7 +205,7 @@ def compare_all(
     experiments:dict[str, Experiment],   # by id
     groups:Groups,                       # all records
 )->list[Comparison]:                     # in the order of the experiments
-    "Compare every experiment with its parent, wherever both have records; p values are adjusted by setting."
+    "Compare every experiment with its parent, wherever both have records."
     found = [c for e in experiments.values() for c in compare(e, groups)]
     for setting in {c.setting for c in found}:
         family, p = [], []

@@ -48,8 +48,8 @@ def load_images(
     return ds
 
 # %% ../../nbs/study/57_execute.ipynb #13c820b9
-CASES = 'cases.png'      # what the notebook draws of a run, in its folder
-KEPT = (*NETWORKS, 'distances', 'range', 'maps')   # files of a run's folder beside its record: the same as in the store
+CASES = 'cases.png'      # in a run's folder: the picture that experiments/run.ipynb draws
+KEPT = (*NETWORKS, 'distances', 'range', 'maps')   # results that are linked from the store into a run's folder
 
 def data_facts(
     job:Job,                  # whose images they are
@@ -107,7 +107,7 @@ def branch_maps(
     "What each branch adds to the fused maps."
     out = []
     for branch in range(distances.shape[1]):
-        alone = range_[0].expand_as(distances).clone()
+        alone = range_[0].expand_as(distances).clone()      # the other branches at their range's low end count 0
         alone[:,branch] = distances[:,branch]
         out.append(anomaly_maps(alone, range_, score, size))
     return out
@@ -122,7 +122,7 @@ def square(
 def heat_tiles(
     maps:Tensor,             # (n,S,S)
 )->list[Image.Image]:        # n squares
-    "Maps in colors: black is their lowest value, and the brightest the highest of the median image."
+    "Maps in colors: black is the lowest value of all, the brightest color the median of the maps' largest values."
     low, high = maps.min(), maps.amax((1, 2)).median()
     shown = ((maps - low)/(high - low).clamp(min=1e-9)).clamp(0, 1)
     return [square(c) for c in colormaps['inferno'](shown.numpy(), bytes=True)[...,:3]]
@@ -152,12 +152,12 @@ class RunResult:
     maps:Tensor     # (M,S,S): anomaly maps of the test images
 
 def stage_store(job:Job)->Store:
-    "Where the stages of all runs beside this one are kept."
+    "The store that all runs in the same `runs_dir` share."
     return Store(job.runs_dir/'stages')
 
 # %% ../../nbs/study/57_execute.ipynb #bbdc5c96
 def _finished(job:Job, data:str)->RunResult|None:
-    "The stored run, if it is this one; what cannot be used is set aside."
+    "The stored run, if its config and images are this job's; a file that cannot be used is renamed."
     record, why = job.finished(data)
     if why: set_aside(job.record_path, why)
     if not record: return None
@@ -177,7 +177,7 @@ def _draw_run(job:Job, ds:Dataset, out:StageResults)->bytes:
 def _keep(job:Job, ds:Dataset, out:StageResults, record:Record)->None:
     "Fill the run's folder; the record comes last."
     store = stage_store(job)
-    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # the old run is no longer whole
+    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # no half-replaced run may look finished
     for name in KEPT: link_or_copy(store.path(name, record.stages[name]), job.folder/f'{name}.safetensors')
     if job.source.benchmark == GENERATED: write_atomic(job.folder/TYPES, _draw_run(job, ds, out))
     record.write(job.record_path)
@@ -206,7 +206,7 @@ def execute(
 
 # %% ../../nbs/study/57_execute.ipynb #226f89a7
 def bank_config(
-    c:Config,       # of whatever experiment, resolved
+    c:Config,       # of any experiment, resolved
 )->dict:
     "What a memory bank reads of a run's config, and its own choices."
     return dict(data=dict(image_size=c.data.image_size, holdout=c.data.holdout, calibration=c.data.calibration),
@@ -215,7 +215,7 @@ def bank_config(
 
 # %% ../../nbs/study/57_execute.ipynb #a2677aef
 def measure_bank(
-    job:Job,        # of whatever experiment: its images, size and backbone count
+    job:Job,        # of any experiment: only its seed, images, size, backbone and device count
     ds:Dataset,     # of `load_images`
 )->RunResult:
     "Measure the memory bank on a run's images."
@@ -237,7 +237,7 @@ def measure_bank(
 
 # %% ../../nbs/study/57_execute.ipynb #cd8c0681
 def execute_bank(
-    job:Job,        # of whatever experiment: its images, size and backbone count
+    job:Job,        # as `measure_bank` takes it
 )->Record:
     "Measure the memory bank, or take the finished record."
     path = run_folder(job.runs_dir, COMPARATOR, job.folder.parent.name, job.seed)/'record.json'

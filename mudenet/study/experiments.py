@@ -15,7 +15,7 @@ from ..core.config import apply_delta, BUDGETS, Config, resolve_augment
 from ..core.files import PROJECT, read_text
 
 # %% ../../nbs/study/50_experiments.ipynb #b1c69169
-METRICS = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO')     # what counts, and its name
+METRICS = dict(image_auroc='image AUROC', pixel_auroc='pixel AUROC', aupro='PRO')     # and their names in text
 EFFECTS = ('rises', 'falls', 'stays')
 STATUS  = ('reference', 'kept', 'rejected', 'neutral', 'unstated', 'pending', 'deprioritized', 'candidate')
 
@@ -26,18 +26,18 @@ class Experiment:
     title:str                   # in words
     parent:str|None = None      # an experiment's id
     change:dict = field(default_factory=dict)     # what differs from the parent, as `apply_delta` takes it
-    protocol:str = 'screening'  # the budget of the published log: 'screening' or 'full'
+    protocol:str = 'screening'  # the published log's budget, 100 or 500 epochs: 'screening' or 'full'; ours may differ
     decision:dict = field(default_factory=dict)   # 'metric' and 'gain': what counts, declared before any run
     seeds:int = 3               # how many seeds decide, declared before any run
     status:str = 'pending'      # one of `STATUS`, in the published log
     claim:dict = field(default_factory=dict)      # what the published log concludes: one of `EFFECTS` by metric
-    stays_within:float|None = None                # how far a metric that stays may move; by default the decision's gain
-    tried_on:list = field(default_factory=list)   # categories or datasets (generated-1) of the trials that led to it
+    stays_within:float|None = None                # how far a metric that 'stays' may move; None: the decision's gain
+    tried_on:list = field(default_factory=list)   # categories or datasets on which it was found: no test of it
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent by metric, 'source'
 
 # %% ../../nbs/study/50_experiments.ipynb #d45dac0f
 def _fraction(name:str, value)->None:
-    "Refuse what is no part of 1; YAML reads 1e-2 as text."
+    "Refuse anything but a float between 0 and 1; YAML reads 1e-2 as text."
     if isinstance(value, float) and 0 < value < 1: return
     raise UserError(f"{name} is {value!r}; it must be a fraction between 0 and 1, such as 0.01.")
 
@@ -50,7 +50,7 @@ def _check_decision(decision:dict)->None:
 
 # %% ../../nbs/study/50_experiments.ipynb #d75cdf87
 def _check_claim(e:Experiment)->None:
-    "A claim names an effect by metric, and how far a metric may move that stays."
+    "A claim names an effect by metric, and a margin for the metrics that stay."
     for metric, effect in e.claim.items():
         choose('claim', metric, METRICS)
         choose(f'claim.{metric}', effect, EFFECTS)
@@ -60,14 +60,13 @@ def _check_claim(e:Experiment)->None:
     if e.stays_within is None: return
     _fraction('stays_within', e.stays_within)
     if not stays:
-        raise UserError("stays_within says how far a metric may move that stays, and claim says 'stays' of none; "
-                        "name the metric or leave it out.")
+        raise UserError("stays_within is given, but no metric of the claim stays; add such a metric or remove it.")
 
 # %% ../../nbs/study/50_experiments.ipynb #fe053489
 def _check_reported(reported:dict)->None:
     "Published figures: a list of the same length for each metric, one entry a seed, and their source."
     for key in reported: choose('reported', key, ['seeds', *METRICS, 'source'])
-    for key, what in dict(seeds='which seeds the figures are of', source='where the figures stand').items():
+    for key, what in dict(seeds='which seeds the figures are of', source='where the figures were published').items():
         if key not in reported: raise UserError(f"reported names no {key}; say {what}.")
     for key in ('seeds', *METRICS):
         values = reported.get(key, [])
@@ -81,7 +80,7 @@ def _check_reported(reported:dict)->None:
 def check_experiment(
     e:Experiment,     # as its front matter has it
 )->Experiment:        # the same
-    "Refuse a front matter that says something that cannot be meant."
+    "Refuse a front matter in which an entry has an impossible value."
     choose('protocol', e.protocol, ['screening', 'full'])
     choose('status', e.status, STATUS)
     if not isinstance(e.seeds, int) or e.seeds < 2:
@@ -144,7 +143,7 @@ def ancestry(
     id:str,                              # an experiment
     experiments:dict[str, Experiment],   # all of them
 )->list[Experiment]:                     # from the root to this one
-    "The experiments whose changes this one inherits, in order; each must change something."
+    "The experiments whose changes this one inherits, in order; each but the root must change something."
     chain = _chain(id, experiments)
     config, protocol = Config(), None
     for e in chain:

@@ -17,7 +17,7 @@ from .experiments import Experiment
 # %% ../../nbs/study/54_records.ipynb #eed5056c
 RESULTS = PROJECT/'experiments'/'results'                           # published records
 
-COMPARATOR = 'memory-bank'                                          # what its records are called; no experiment
+COMPARATOR = 'memory-bank'                                          # the experiment's name in a memory bank's records
 OURS       = ('retained', 'best', 'phase-b')    # the configurations that stand for this study
 
 def setting_folder(
@@ -28,7 +28,7 @@ def setting_folder(
     device:str='cpu',    # 'cpu' or 'cuda'
     precision:str='',    # of convolutions; empty: the device's default
 )->str:
-    "What the folder of comparable records is called."
+    "The name of the folder of one setting."
     name = f'{dataset}-{category}-{backbone}-{budget}' + ('' if device == 'cpu' else f'-{device}')
     usual = {'cpu': 'fp32', 'cuda': 'tf32'}[device]
     return name if precision in ('', usual) else f'{name}-{precision}'
@@ -67,7 +67,7 @@ class Record:
     config_hash:str
     environment:dict      # device, device_name, threads, versions, revision
     dataset:dict          # name, benchmark, category, fingerprint; numbers of images: train, held_out, test
-    metrics:dict          # of `evaluate`; 'by_branch' of a MuDeNet
+    metrics:dict          # of `evaluate`; of a MuDeNet, 'by_branch' too
     images:list[dict]     # path, type and score of each test image
     durations:dict        # seconds, by stage
     peak_memory:dict      # bytes
@@ -75,11 +75,11 @@ class Record:
     stages:dict = field(default_factory=dict)      # keys by stage
     reused:list = field(default_factory=list)      # stages that were taken from earlier runs
     backbone_weights:str = ''                      # a fingerprint of the backbone's weights
-    curves:dict = field(default_factory=dict)      # of `record_curves`: the figures over pixels follow from them
-    draws:dict = field(default_factory=dict)       # of `record_draws`: figures over pixels on drawn test images
-    rule:dict = field(default_factory=dict)        # of `declared_rule`, at the run; empty: of a memory bank
+    curves:dict = field(default_factory=dict)      # of `record_curves`: the pixel metrics follow from them
+    draws:dict = field(default_factory=dict)       # of `record_draws`: pixel metrics on test images drawn anew
+    rule:dict = field(default_factory=dict)        # of `declared_rule`, as it was at the run; none for a memory bank
     model_bytes:int|None = None                    # of a memory bank
-    digest:str = ''                                # of all the other fields, since it was written
+    digest:str = ''                                # a hash of all other fields, set when the record is written
 
     @classmethod
     def read(cls,
@@ -99,7 +99,7 @@ class Record:
         return asdict(self)
 
     def content_digest(self)->str:
-        "Twelve hexadecimal digits of what the record says, its digest aside."
+        "A hash of all fields but the digest: twelve hexadecimal digits."
         return canonical_hash(self.to_dict() | dict(digest=''))
 
     def write(self, path:Path)->None:
@@ -108,7 +108,7 @@ class Record:
         write_json(path, self.to_dict())
 
     def resolved_config(self)->Config:
-        "The config of a run, with what held before a field existed where it has none."
+        "The config of a run; a field that is younger than the record has the value that held before it existed."
         given = {}
         for group in fields(Config):
             absent = {f.name: f.metadata['absent'] for f in fields(group.type) if 'absent' in f.metadata}
@@ -123,7 +123,7 @@ class Record:
 
     @property
     def precision(self)->str:
-        "Of convolutions; a memory bank's is its device's default."
+        "Of convolutions; the device's default where the record's config has none."
         return self.config.get('compute', {}).get('precision') or {'cpu': 'fp32', 'cuda': 'tf32'}[self.device]
 
     @property
@@ -179,21 +179,21 @@ def not_recomputed()->list[str]:     # a sentence each
         'Durations, peak memory, threads, versions, the revision, and the name of a processor or card.',
         'Image scores and the curves over pixels: they come from maps, which are not published. The run, done again '
         'on the same machine, gives the same ones.',
-        'Figures by branch and level, AUPIMO, and sPRO by defect type: only that they lie between 0 and 1.',
-        'Figures on drawn test images: only that those on all of them lie amid.',
-        "Pixel average precision and F1 beyond the bounds of the curve, and PRO by thresholds beyond what is "
-        'plausible.',
-        'Losses: only their number, their signs and jumps, and that no other seed has them.',
-        "The fingerprints of a benchmark's images and of a backbone's weights, and the keys of stages: only that "
-        'records agree in them, or do not, as they must.',
+        'Metrics by branch and level, AUPIMO, and sPRO by defect type: checked only to lie between 0 and 1.',
+        'Metrics on test images drawn anew: checked only for the metric on all test images to lie among them.',
+        'Pixel average precision and F1: checked only to lie within the bounds that the curve sets. PRO by a number '
+        'of thresholds: checked only to be plausible.',
+        'Losses: checked only for their number, their signs and jumps, and for no other seed to have the same.',
+        "The fingerprints of a benchmark's images and of a backbone's weights, and the keys of stages: checked only to "
+        'be the same in records that share these things, and different in others.',
         'That a rule stood in its file before the run: the history of the repository says so, or does not.']
 
 # %% ../../nbs/study/54_records.ipynb #b03682c8
 def finished_record(
     path:Path,     # of the record
     **expected,    # 'config' and 'data', as far as known: their hashes
-)->tuple[Record|None, str]:   # the record, or None and the reason; no reason where there is no record
-    "The record of a finished run, where it is of the run that is asked for."
+)->tuple[Record|None, str]:   # the record, or None and the reason; an empty one where there is no record
+    "A stored record, if its config and data are the expected ones."
     if not Path(path).exists(): return None, ''
     try: record = Record.read(path)
     except UserError as e: return None, str(e)
@@ -206,7 +206,7 @@ def finished_record(
 def load_records(
     results:Path=RESULTS,    # committed records
 )->list[Record]:
-    "Every published record, by experiment and seed."
+    "Every published record, by setting, experiment and seed."
     records = [Record.read(path) for path in Path(results).glob('*/*.json')]
     return sorted(records, key=lambda r: (r.folder, r.experiment, r.seed))
 
@@ -216,7 +216,7 @@ def group_records(
     "Records gathered so that only comparable ones meet."
     out = {}
     for r in records: out.setdefault((r.setting, r.experiment, r.config_hash), {})[r.seed] = r
-    return out
+    return {key: dict(sorted(by_seed.items())) for key, by_seed in out.items()}
 
 # %% ../../nbs/study/54_records.ipynb #6f897901
 def records_frame(

@@ -30,7 +30,7 @@ STAGES = tuple(s for make in MAKERS for s in make.stages)
 
 # %% ../../nbs/study/53_stages.ipynb #09b134a1
 def _values(config:Config, names:tuple[str, ...])->dict:
-    "The values of groups and of 'group.field's, as far as they tell configurations apart."
+    "The values of groups and fields by name; a field that a newer version added counts once it is used."
     values, out = config.identity(), {}
     for name in names:
         group, _, field_name = name.partition('.')
@@ -57,7 +57,7 @@ def stages_changed(
     config:Config,    # of an experiment
     parent:Config,    # of the one it starts from
 )->list[str]:         # names, in order
-    "The stages that cannot be taken from the parent, on whatever seed and data."
+    "The stages whose keys differ from the parent's, on the same seed and data."
     own, other = stage_keys(config, 0, ''), stage_keys(parent, 0, '')
     return [s for s in own if own[s] != other[s]]
 
@@ -84,7 +84,7 @@ class StageResults:
 
     @property
     def seconds(self)->dict[str, float]:
-        "What each stage took, now or when it was done."
+        "What each stage took when it was computed; stages trained together share the time equally."
         return {name: r.facts['seconds'] for name, r in self.results.items()}
 
     @property
@@ -102,7 +102,7 @@ def _make(make, names:list[str], out:StageResults, context:StageContext, store:S
         kept = {} if fresh else {n: store.read(n, out.keys[n]) for n in names}
         missing = [n for n in names if not kept.get(n)]
         together = store.checkpoint({n: out.keys[n] for n in names})
-        if missing and together.path.exists(): missing = names      # begun with all; another run has finished one since
+        if missing and together.path.exists(): missing = names      # an interrupted training of all of them goes on
         if missing:
             checkpoint = store.checkpoint({n: out.keys[n] for n in missing})
             made = make(replace(context, checkpoint=checkpoint), out.results, missing)
@@ -120,13 +120,13 @@ def split_images(
     config:Config,        # reads data
     seed:int,             # the run's
 )->tuple[Tensor, Tensor]:    # indices to train on; indices that give the normalization range
-    "The paper holds the second ones out; the published log trains on them too."
+    "Held out, as in the paper, the images for the range train nothing; the published log trains on them too."
     return ds.split(config.data.holdout, seed, config.data.calibration == 'held-out')
 
-STUDENT_STEP = 2.5     # steps of the distillation: what one of the second training takes; measured: 2.3 to 3.2
+STUDENT_STEP = 2.5     # what a step of the second training takes, in steps of the distillation (measured: 2.3 to 3.2)
 
 def _steps_around(make, config:Config, images:int, later:bool):
-    "The context of a maker whose bar counts the steps of both trainings, or of those up to its own."
+    "While a maker trains, its bar counts the steps of both trainings, or the teacher's where no other comes later."
     distill, train = (c.epochs*math.ceil(images/c.batch_size) for c in (config.distill, config.train))
     around = {make_teacher: (0, train*later, STUDENT_STEP), make_students: (distill, 0)}
     return steps_around(*around.get(make, (0, 0)))
@@ -134,7 +134,7 @@ def _steps_around(make, config:Config, images:int, later:bool):
 # %% ../../nbs/study/53_stages.ipynb #b737d32b
 @contextlib.contextmanager
 def _interruptible(names:list[str]):
-    "Ctrl-C says which stage it broke off, unless a training has said more."
+    "On Ctrl-C, name the stage that was interrupted; a training's own message says more and is kept."
     try: yield
     except Interrupted: raise
     except KeyboardInterrupt: raise Interrupted(f"{names[0]}: interrupted; the same command goes on.") from None
