@@ -40,9 +40,9 @@ class DataList:
 # %% ../../nbs/command/91_files.ipynb #9cb79d33
 @dataclass
 class DataCheck:
-    "Look at every file of a folder; ends with 1 where anything is wrong. Warnings and files left out are listed."
+    "Look at every file of a folder. The exit status is 1 if there is a fault; warnings and files left out are listed."
     path:Positional[str]          # a folder that holds categories, or one of them
-    dataset:Dataset = 'auto'      # its layout; auto: told by its folders
+    dataset:Dataset = 'auto'      # the benchmark whose layout it has; auto: recognized by its folders
     json:bool = False             # print JSON
 
     def __call__(self)->Answer:
@@ -64,10 +64,10 @@ class DataCheck:
 # %% ../../nbs/command/91_files.ipynb #f595ba9d
 @dataclass
 class DataUnpack:
-    "Unpack a dataset's archive, whole or not at all."
-    archive:Positional[str]       # as its publisher distributes it: .tar.xz, .tar.gz, .tar or .zip
-    folder:Positional[str]        # made by this; it must not exist
-    sha256:str = ''               # the publisher's checksum, where there is one
+    "Unpack a dataset's archive; if anything fails, no folder is made."
+    archive:Positional[str]       # as its publisher distributes it: .tar, .tar.xz, .tar.gz, .tar.bz2 or .zip
+    folder:Positional[str]        # to make; it must not exist
+    sha256:str = ''               # the publisher's checksum; empty: not checked
     json:bool = False             # print JSON
 
     def __call__(self)->Answer:
@@ -81,8 +81,8 @@ DATA = (Annotated[DataList, subcommand('list')] | Annotated[DataCheck, subcomman
 # %% ../../nbs/command/91_files.ipynb #7c62af25
 @dataclass
 class Data:
-    "Datasets: what there is, whether a folder is whole, and archives."
-    command:OmitSubcommandPrefixes[OmitArgPrefixes[DATA]]
+    "Datasets: list the benchmarks, check a folder, or unpack an archive."
+    command:OmitSubcommandPrefixes[OmitArgPrefixes[DATA]]      # options without the prefix 'command.'
 
     @property
     def json(self)->bool: return self.command.json
@@ -94,9 +94,9 @@ class Export:
     "Write a finished run as one file."
     run:Positional[str]           # a finished run's folder
     file:Positional[str]          # to write: ends in .onnx or .pt2
-    fpr:float = .05               # false-positive rate that the threshold is chosen for
+    fpr:float = .05               # share of good pictures that the threshold may call anomalous
     calibrate:str|None = None     # a folder of good pictures that set the threshold; by default the held-out images
-    threshold:float|None = None   # a threshold of your own
+    threshold:float|None = None   # a threshold of your own, in place of both
     overwrite:bool = False        # replace the file
     json:bool = False             # print JSON
 
@@ -113,7 +113,7 @@ class Export:
 # %% ../../nbs/command/91_files.ipynb #6bf1c03f
 @dataclass
 class Predict:
-    "Score pictures: a table and heatmaps; ends with 1 where no picture can be read."
+    "Score pictures: a table and heatmaps. The exit status is 1 if no picture can be read."
     run:Positional[str]           # a finished run's folder, or a deployed file
     images:Positional[str]        # a picture, or a folder of them
     out:Positional[str]           # the folder to write
@@ -129,7 +129,7 @@ class Predict:
 # %% ../../nbs/command/91_files.ipynb #e4983281
 @dataclass
 class Bench:
-    "Ratios of speed and memory, measured on this machine; writes experiments/bench.json."
+    "Measure the time and memory of each part as a ratio to its reference; writes experiments/bench.json."
     json:bool = False             # print JSON
 
     def __call__(self)->Answer:
@@ -140,8 +140,8 @@ class Bench:
 # %% ../../nbs/command/91_files.ipynb #01d6f1cb
 @dataclass
 class GpuCheck:
-    "Check a card in five minutes: bits, speed, memory, runs side by side; ends with 1 where something is wrong."
-    backbone:str = 'wide_resnet50_2'    # random weights stand in for it where its file is missing
+    "Check a GPU in about five minutes: equal bits, speed, memory, runs side by side. Status 1: something is wrong."
+    backbone:str = 'wide_resnet50_2'    # with random weights where the file of its weights is missing
     write:bool = False            # write experiments/gpu-check.json
     json:bool = False             # print JSON
 
@@ -157,7 +157,7 @@ class GpuCheck:
 # %% ../../nbs/command/91_files.ipynb #f2fd20c3
 @dataclass
 class Publish:
-    "Copy the records and pictures of finished runs to experiments/results/, and draw README's figure from them."
+    "Copy new records, and pictures of generated images, to experiments/results/; draw README's figure from all."
     runs_dir:str = 'runs'         # whose finished runs are copied
     json:bool = False             # print JSON
 
@@ -172,8 +172,8 @@ class Publish:
 # %% ../../nbs/command/91_files.ipynb #d32fc582
 @dataclass
 class Site:
-    "Write the log's pages from the records, and build the site in _site/."
-    only_log:bool = False         # stop after the pages, without building
+    "Write all pages to log/, and build the site from them in _site/."
+    only_log:bool = False         # write log/ alone
     json:bool = False             # print JSON
 
     def __call__(self)->Answer:

@@ -24,14 +24,14 @@ class Answer:
     "What a command has found."
     data:object       # JSON-able
     text:str          # for a person
-    status:int = 0    # 1 where something is wrong with what was asked about
+    status:int = 0    # the exit status; 1: something is wrong, or unfinished
 
 def check_checkout()->None:
-    "Refuse work on the project's own files where there is no checkout of it, as beside an installed wheel."
-    load_experiments()
+    "Refuse work on the project's own files where only the package is installed."
+    load_experiments()      # raises where there are no experiments
 
 def figures_text(metrics:dict)->str:
-    "The figures of a record as a table of one row, or the reasons why there are none."
+    "The metrics of a record as a table of one row, or the reasons why there are none."
     rows = {k: f'{v:.4f}' for k, v in metrics.items() if isinstance(v, float)}
     return text_table([rows or metrics['absent']])
 
@@ -40,7 +40,7 @@ Settings = Annotated[UseAppendAction[list[str]], arg(name='set', metavar='FIELD=
 
 @dataclass(frozen=True)
 class DoRun(Run):
-    "One run, as the notebook does it, without its pictures."
+    "One run, as experiments/run.ipynb does it, without its pictures."
     settings:Settings = field(default_factory=list)    # a config field for a quick trial, such as train.epochs=5
     until:Literal['metrics', 'teacher'] = 'metrics'    # stop after this stage
     json:bool = False                                  # print JSON
@@ -63,7 +63,7 @@ Pairs = Positional[Annotated[list[str], arg(metavar='ID:SEED')]]
 
 @dataclass(frozen=True)
 class Several(Run):
-    "Several runs side by side on this machine, for a time; the same command goes on."
+    "Several runs side by side on this machine, for a time; the same command again goes on."
     pairs:Pairs = field(default_factory=list)    # experiments and their seeds
     category:str = ''                 # folders below data_root, with commas between; empty: the only one
     at_once:int = 1                   # how many side by side, where memory allows
@@ -113,7 +113,7 @@ class Plan(Run):
 # %% ../../nbs/command/90_study.ipynb #ea383408
 @dataclass(frozen=True)
 class MemoryBank(Run):
-    "What one would reach for instead: nearest neighbors of patch features, on the images of a run."
+    "The method to compare with: distances to the nearest patch features of good images, on the images of a run."
     json:bool = False                 # print JSON
     experiment:Suppress[str] = 'retained'
     overwrite:Suppress[bool] = False
@@ -137,9 +137,9 @@ class List:
 # %% ../../nbs/command/90_study.ipynb #8988a950
 @dataclass
 class Show:
-    "One experiment: its change, the stages that run after its parent, its config and figures."
+    "One experiment: its change and rule, the stages that its parent's runs do not give, and measured figures."
     experiment:Positional[Annotated[str, arg(metavar='EXPERIMENT')]]     # the experiment's id
-    budget:Budget = 'auto'         # whose sizes the config has; auto: cpu
+    budget:Budget = 'auto'         # sets image size, widths and epochs of the config; auto: cpu
     json:bool = False              # print JSON, with the whole config
 
     def __call__(self)->Answer:
@@ -177,7 +177,7 @@ class Table:
                 row[m] = f'{percent(p.mean)} {gain_text(p.difference, p.interval)}' if p else '–'
             rows.append(row)
         note = ('Percent; difference to the parent on the same seeds, with its 95 % interval '
-                '(t over the seeds; three are few).')
+                "(Student's t over the seeds; three seeds give a wide one).")
         names = ['experiment', 'parent', 'data', 'budget', 'seeds', *METRICS, 'verdict']
         nothing = 'No experiment and its parent have records on the same seed yet.'
         return Answer([asdict(c) for c in found], f'{text_table(rows, names)}\n{note}' if rows else nothing)
@@ -185,7 +185,7 @@ class Table:
 # %% ../../nbs/command/90_study.ipynb #6bf3d8b8
 @dataclass
 class Audit:
-    "What does not add up in the published log, in our records and on our pages; ends with 1 where ours do not."
+    "Contradictions in the published log, our records and our pages; the exit status is 1 for any of the last two."
     json:bool = False     # print JSON
 
     def __call__(self)->Answer:

@@ -34,7 +34,7 @@ class FinishedRun:
     record:Record
     config:Config
     model:MuDeNet          # in eval mode
-    range:Tensor           # (2,branches,L,…), of `normalization_range`
+    range:Tensor           # lowest and highest distance by branch and level, of `normalization_range`
     calibration:Tensor     # (k,branches,L,h,w): distance maps of the held-out images
 
     def detector(self)->Detector:
@@ -42,7 +42,7 @@ class FinishedRun:
         return Detector(self.model, self.range, self.config.score, self.config.data.image_size)
 
     def held_out_scores(self)->Tensor:
-        "Scores of the images that were held out, (k,); a run that held none out has none."
+        "The scores of the k held-out images, (k,); a run that held none out is refused."
         c = self.config
         if c.data.calibration == 'held-out':
             return calibration_scores(self.calibration, self.range, c.score, c.data.image_size)
@@ -67,7 +67,7 @@ def _read_record(folder:Path)->tuple[Record, Config]:
     path = folder/'record.json'
     if not os.path.isfile(path):
         raise UserError(f"{folder} is not the folder of a finished run: it holds no record.json; "
-                        "it is the one named seed… in runs/.")
+                        "a finished run's folder is named seed…, below runs/.")
     record = Record.read(path)
     if record.experiment == COMPARATOR:
         raise UserError(f"{folder} is a run of the memory bank, which has no networks to read back; "
@@ -80,18 +80,18 @@ def _read_record(folder:Path)->tuple[Record, Config]:
 
 # %% ../../nbs/deploy/64_export.ipynb #01a507be
 def _read_tensors(path:Path, use:Callable):
-    "What `use` makes of a file's tensors; a file that cannot be used is named."
+    "Call `use` with a file's tensors; an error in reading or using them names the file."
     try: return use(read_tensors(path)[0])
     except Exception as e:
         reason = str(e).splitlines()[0]
         raise UserError(f"{path} cannot be read ({reason}); run it again with overwrite=True.") from None
 
 def _read_model(folder:Path, record:Record, config:Config)->MuDeNet:
-    "The networks, with the backbone that they were made with where the third branch needs it."
+    "The trained networks; where the run has a backbone branch, with that backbone, whose weights must be the same."
     backbone = feature_target(config, record.seed) if config.score.backbone_branch else None
     if backbone is not None and weights_fingerprint(backbone.levels) != record.backbone_weights:
         raise UserError(f"The weights of {config.distill.backbone} are not those that {folder} was made with; "
-                        "make theirs available again, as README says under \"One run\".")
+                        "make the same weights available again, as README says under \"One run\".")
     model = MuDeNet(config.network, config.data.image_size, backbone=backbone)
     for name in NETWORKS: _read_tensors(folder/f'{name}.safetensors', lambda t: model.load_states({name: t}))
     return model
@@ -125,7 +125,7 @@ def to_onnx(
     facts:dict,                             # kept as metadata, each as JSON
     outputs:tuple[str, ...]=('maps', 'scores'),
 )->bytes:
-    "The graph as ONNX, without a trace of where it was made."
+    "The graph as the bytes of an ONNX file, without names of source files."
     names = dict(input_names=['images'], output_names=list(outputs))
     model = torch.onnx.export(program, dynamo=True, verbose=False, **names).model_proto
     for node in model.graph.node: del node.metadata_props[:]
@@ -185,7 +185,7 @@ def export(
 
 # %% ../../nbs/deploy/64_export.ipynb #39a8a378
 class TorchScorer(Scorer):
-    "A file of `torch.export`, ready to score: as `Scorer`, with torch."
+    "A file of `torch.export`, ready to score."
     def __init__(self,
         path:Path,    # of `export`, ending in .pt2
     ):

@@ -27,11 +27,11 @@ COLUMNS = ['path', 'score', 'verdict']                                 # of the 
 
 def list_images(
     images:Path,     # a file, or a folder with folders below it
-    out:Path,        # what lies below it does not count: it was written here
+    out:Path,        # the folder of results; if it lies in `images`, it is not searched
 )->tuple[dict[str, Path], list]:  # files by their names: paths from the folder; (name, reason) of what is left out
-    "Every picture, by name, and every other file."
+    "All pictures by name, and every other file with the reason why it is none."
     if os.path.isfile(images):
-        if images.suffix.lower() in ARCHIVES: data_folder(images, 'folder of images')     # says what to do
+        if images.suffix.lower() in ARCHIVES: data_folder(images, 'folder of images')     # raises: unpack it first
         return {images.name: images}, []
     if not os.path.isdir(images): raise UserError(f"The images {images} do not exist; give a file or a folder.")
     real, home = (Path(os.path.realpath(p)) for p in (images, out))
@@ -52,7 +52,7 @@ def list_images(
 def open_scorer(
     run:Path,        # a run's folder or a deployed file
 )->Scorer:           # or a `TorchScorer`
-    "What scores with that run."
+    "The scorer of a run."
     run = user_path(run, 'run')
     if not os.path.exists(run):
         raise UserError(f"The run {run} does not exist; give the folder of a finished run or a deployed file.")
@@ -69,7 +69,7 @@ def overlay_path(
     out:Path,     # the folder of results
     name:str,     # a picture's path as in scores.csv
 )->Path:
-    "Where a picture's heatmap goes: another format's name gets a .png more."
+    "The file of a picture's heatmap; a name that does not end in .png gets it appended."
     return Path(out)/HEATMAPS/(name if name.endswith('.png') else f'{name}.png')
 
 def _check_folder(out:Path, overwrite:bool)->None:
@@ -98,10 +98,10 @@ def _remove_earlier(out:Path)->None:
 
 # %% ../../nbs/deploy/66_predict.ipynb #246024ee
 def _load(path:Path, size:int, drawn:bool)->tuple:
-    "What the networks see, what a person does, and what may be meant otherwise; or None and the reason why not."
-    try: picture, doubts = look_at_image(path)
+    "A picture for the networks, a small copy for its heatmap or None, and warnings; or None, None and why not."
+    try: picture, warnings = look_at_image(path)
     except UserError as e: return None, None, [str(e)]
-    return resize(picture, size), shrink(picture) if drawn else None, [f'{path} {doubt}' for doubt in doubts]
+    return resize(picture, size), shrink(picture) if drawn else None, [f'{path} {warning}' for warning in warnings]
 
 # %% ../../nbs/deploy/66_predict.ipynb #a13a1668
 def _score_batches(
@@ -109,20 +109,21 @@ def _score_batches(
     pictures:dict[str, Path],   # of `list_images`
     pool:ThreadPoolExecutor,    # that reads them
     batch_size:int,             # pictures at a time
-    drawn:bool,                 # whether a person sees any
-)->Iterator[tuple[list, list, list]]:    # (name, picture, map, score) of what can be read; (name, reason) of the rest
-    "Score all pictures, batch by batch; the next one is read meanwhile. Last comes what may be meant otherwise."
+    drawn:bool,                 # whether heatmaps will be
+)->Iterator[tuple[list, list, list]]:    # (name, picture, map, score); (name, reason) of what cannot be read; warnings
+    "Score all pictures, batch by batch, while the next batch is read."
     names = list(pictures)
     batches = [names[i:i+batch_size] for i in range(0, len(names), batch_size)]
     def begin(batch): return pool.map(lambda name: (name, *_load(pictures[name], scorer.size, drawn)), batch)
     coming = begin(batches[0])
-    for following in progress([*batches[1:], []], 'score'):
+    for following in progress([*batches[1:], []], 'score'):      # nothing follows the last batch
         loaded, coming = list(coming), begin(following)
-        good = [(name, seen, picture) for name, seen, picture, _ in loaded if seen is not None]
-        bad = [(name, reasons[0]) for name, seen, _, reasons in loaded if seen is None]
-        doubts = [doubt for _, seen, _, found in loaded for doubt in found if seen is not None]
-        maps, scores = scorer(np.stack([seen for _, seen, _ in good])) if good else ((), ())
-        yield [(name, picture, heat, score) for (name, _, picture), heat, score in zip(good, maps, scores)], bad, doubts
+        good = [(name, pixels, picture) for name, pixels, picture, _ in loaded if pixels is not None]
+        bad = [(name, reasons[0]) for name, pixels, _, reasons in loaded if pixels is None]
+        warnings = [warning for _, pixels, _, found in loaded for warning in found if pixels is not None]
+        maps, scores = scorer(np.stack([pixels for _, pixels, _ in good])) if good else ((), ())
+        scored = [(name, picture, heat, score) for (name, _, picture), heat, score in zip(good, maps, scores)]
+        yield scored, bad, warnings
 
 # %% ../../nbs/deploy/66_predict.ipynb #03cf47b6
 def _write_scores(
@@ -131,7 +132,7 @@ def _write_scores(
     out:Path,                   # the folder of results
     batch_size:int,             # pictures at a time
     heatmaps:str,               # 'all', 'anomalous' or 'none'
-)->tuple[int, list, list]:      # anomalous pictures; (name, reason) of those that cannot be read; warnings
+)->tuple[int, list, list]:      # number of anomalous pictures; (name, reason) of unreadable ones; warnings
     "Write the table, still under a hidden name, and the heatmaps."
     def save(name, picture, heat, score):
         path = overlay_path(out, name)
@@ -142,14 +143,14 @@ def _write_scores(
     with open(out/f'.{TABLE}', 'w', newline='', encoding='utf-8') as f, ThreadPoolExecutor(workers) as pool:
         table = csv.writer(f)
         table.writerow(COLUMNS)
-        for scored, unread, doubts in _score_batches(scorer, pictures, pool, batch_size, heatmaps != 'none'):
+        for scored, unread, found in _score_batches(scorer, pictures, pool, batch_size, heatmaps != 'none'):
             skipped += unread
-            warnings += doubts
+            warnings += found
             high = [s for s in scored if s[-1] > scorer.threshold]
             anomalous += len(high)
             for name, _, _, score in scored:
                 table.writerow([name, f'{score:.6f}', 'anomalous' if score > scorer.threshold else 'nominal'])
-            list(drawing)                                           # of the last batch: done, or its error
+            list(drawing)      # wait for the batch before; an error in drawing is raised here
             drawn = dict(all=scored, anomalous=high, none=[])[heatmaps]
             drawing = pool.map(save, *zip(*drawn)) if drawn else ()
         list(drawing)
@@ -194,7 +195,7 @@ def predict(
 def describe_prediction(
     found:dict,      # of `predict`
     out:Path,        # its folder
-    most:int=20,     # skipped pictures to name
+    most:int=20,     # skipped pictures, and warnings, to name
 )->str:
     "What was found, by which run, and what could not be read."
     f, skipped = found['facts'], found['skipped']

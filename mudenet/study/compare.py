@@ -87,7 +87,7 @@ def verdict(
     gain:float,     # the smallest gain that counts, declared before any run
     seeds:int=3,    # how many the experiment declared
 )->str:             # one of `VERDICTS`
-    "Kept or rejected: the mean reaches the gain, up or down, and the interval excludes 0; equivalent: it is all within."
+    "Kept or rejected: the mean reaches the gain, and the interval excludes 0; equivalent: all of it is within."
     if len(c.values) < max(2, seeds): return 'not enough runs'
     low, high = c.interval
     if c.difference >= gain and low > 0: return 'kept'

@@ -177,7 +177,7 @@ def _draw_run(job:Job, ds:Dataset, out:StageResults)->bytes:
 def _keep(job:Job, ds:Dataset, out:StageResults, record:Record)->None:
     "Fill the run's folder; the record comes last."
     store = stage_store(job)
-    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # no half-replaced run may look finished
+    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # while half replaced
     for name in KEPT: link_or_copy(store.path(name, record.stages[name]), job.folder/f'{name}.safetensors')
     if job.source.benchmark == GENERATED: write_atomic(job.folder/TYPES, _draw_run(job, ds, out))
     record.write(job.record_path)
