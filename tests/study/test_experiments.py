@@ -43,7 +43,7 @@ REFUSED = [
     (dict(claim={'pro': 'rises'}), "claim 'pro'"),
     (dict(claim={'aupro': 'stays'}), 'say within what'),
     (dict(tried_on='pill'), "tried_on is 'pill'; it must be a list"),
-    (dict(stays_within=.01), "claim says 'stays' of none"),
+    (dict(stays_within=.01), 'no metric of the claim stays'),
     (dict(stays_within='1 pp', claim=dict(aupro='stays')), "stays_within is '1 pp'"),
     (dict(reported=dict(seeds=[1, 2], aupro=[1.], source='s')), 'reported.aupro has another length'),
     (dict(reported=dict(seeds=[1], aupro=[1.])), 'reported names no source'),
