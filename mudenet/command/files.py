@@ -57,7 +57,7 @@ class DataCheck:
         left_out = left_out_lines({f['path']: f['reason'] for f in lists['left_out']})
         lines = [*lists['faults'], *(f'warning: {w}' for w in lists['warnings']), *left_out]
         n = {name: len(found) for name, found in lists.items()}
-        last = f"{n['faults']} faults" if n['faults'] else 'Nothing is wrong.'
+        last = f"{n['faults']} fault{'s'*(n['faults'] > 1)}." if n['faults'] else 'Nothing is wrong.'
         if n['warnings'] or n['left_out']: last += f" {n['warnings']} warnings, {n['left_out']} files left out."
         return Answer(rows, '\n'.join([text_table(table), *lines, last]), int(bool(n['faults'])))
 
@@ -96,7 +96,7 @@ class Export:
     file:Positional[str]          # to write: ends in .onnx or .pt2
     fpr:float = .05               # share of good pictures that the threshold may call anomalous
     calibrate:str|None = None     # a folder of good pictures that set the threshold; by default the held-out images
-    threshold:float|None = None   # a threshold of your own, in place of both
+    threshold:float|None = None   # a threshold of your own; fpr and calibrate are then unused
     overwrite:bool = False        # replace the file
     json:bool = False             # print JSON
 

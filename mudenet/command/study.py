@@ -63,11 +63,11 @@ Pairs = Positional[Annotated[list[str], arg(metavar='ID:SEED')]]
 
 @dataclass(frozen=True)
 class Several(Run):
-    "Several runs side by side on this machine, for a time; the same command again goes on."
+    "Several runs side by side on this machine, for a limited time; give the same command again to continue."
     pairs:Pairs = field(default_factory=list)    # experiments and their seeds
     category:str = ''                 # folders below data_root, with commas between; empty: the only one
     at_once:int = 1                   # how many side by side, where memory allows
-    minutes:float = float('inf')      # stop then
+    minutes:float = float('inf')      # stop after so many
     json:bool = False                 # print JSON
     experiment:Suppress[str] = ''
     seed:Suppress[int] = 42

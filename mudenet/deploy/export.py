@@ -84,7 +84,7 @@ def _read_tensors(path:Path, use:Callable):
     try: return use(read_tensors(path)[0])
     except Exception as e:
         reason = str(e).splitlines()[0]
-        raise UserError(f"{path} cannot be read ({reason}); run it again with overwrite=True.") from None
+        raise UserError(f"{path} cannot be read ({reason}); do the run again with overwrite=True.") from None
 
 def _read_model(folder:Path, record:Record, config:Config)->MuDeNet:
     "The trained networks; where the run has a backbone branch, with that backbone, whose weights must be the same."

@@ -6,6 +6,7 @@
 __all__ = ['COLORS', 'OPACITY', 'color', 'shrink', 'blend', 'overlay']
 
 # %% ../../nbs/deploy/65_overlay.ipynb #b9d470d0
+import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -63,10 +64,11 @@ def blend(
 # %% ../../nbs/deploy/65_overlay.ipynb #31565d23
 def _draw_scale(out:Image.Image, draw:ImageDraw.ImageDraw, top:int, threshold:float, length:int=110)->None:
     "Draw the colors from 0 to twice the threshold at the right end of the caption, with a mark at the threshold."
-    left = out.width - length - 34
+    most = f'{2*threshold:.3g}'
+    left = out.width - length - 8 - math.ceil(draw.textlength(most))
     out.paste(color(np.linspace(0, 255, length).astype(np.uint8)[None].repeat(12, 0)), (left, top + 6))
     draw.text((left - 4, top + 3), '0', 'black', anchor='ra')
-    draw.text((left + length + 4, top + 3), f'{2*threshold:.2g}', 'black')
+    draw.text((left + length + 4, top + 3), most, 'black')
     draw.line([(left + length//2, top + 4), (left + length//2, top + 19)], _CYAN, 2)
 
 # %% ../../nbs/deploy/65_overlay.ipynb #d5940319
@@ -78,7 +80,7 @@ def overlay(
 )->Image.Image:
     "Picture and heatmap side by side, with a caption."
     w, h = picture.size
-    out = Image.new('RGB', (max(2*w + 4, 460), h + 24), 'white')
+    out = Image.new('RGB', (max(2*w + 4, 480), h + 24), 'white')
     out.paste(picture, (0, 0))
     out.paste(blend(picture, heat, threshold), (w + 4, 0))
     verdict = 'anomalous' if score > threshold else 'nominal'

@@ -164,7 +164,7 @@ def predict(
     overwrite:bool=False,      # replace an earlier prediction in `out`
     batch_size:int=8,          # images at a time
     heatmaps:str='all',        # which pictures get one: 'all', 'anomalous' or 'none'
-)->dict:           # images scored, anomalous ones, heatmaps; skipped: (path, reason) of each; warnings; facts
+)->dict:           # numbers: images, anomalous, heatmaps; skipped: (path, reason) of each; warnings; facts
     "Write scores.csv, and heatmaps of the pictures."
     images, out = user_path(images, 'folder of images'), user_path(out, 'folder of results', Path.cwd())
     overwrite, batch_size = typed('overwrite', overwrite, 'bool'), typed('batch_size', batch_size, 'int')

@@ -67,8 +67,8 @@ def opening(
         names = dict(zip(where, where)) | METRICS
         svg = figure_svg(forest, own.assign(where=where), 'where', 'metric', names, name=f'effects-{id}',
                          alt=f'Differences of {log.name(id)} to its parent, with 95 % intervals')
-        said = (f'Difference to {log.link(e.parent)}: mean over seeds with its 95 % interval, colored by verdict, black '
-                'where seeds are too few for one. '
+        said = (f'Difference to {log.link(e.parent)}: mean over seeds with its 95 % interval, colored by verdict; '
+                'black where seeds are too few for one. '
                 'Reported figures are of MVTec AD cable.')
         parts.append(html_block(drawing(svg, said)))
     status = f"{e.status} ({log.dates[id] or 'no date'})" if id in log.dates else 'not there: ours'

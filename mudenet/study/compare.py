@@ -29,7 +29,7 @@ def paired_interval(
 def paired_p(
     differences:list[float],   # child minus parent, one a seed
 )->float|None:                 # None for fewer than two seeds
-    "How likely a mean difference as large, in either direction, is without any effect: the paired t test."
+    "The p value of the paired t test: how likely so large a mean, either way, is without any effect."
     from scipy import stats
     n, deviation = len(differences), np.std(differences, ddof=1) if len(differences) > 1 else 0
     if n < 2: return None
@@ -87,7 +87,7 @@ def verdict(
     gain:float,     # the smallest gain that counts, declared before any run
     seeds:int=3,    # how many the experiment declared
 )->str:             # one of `VERDICTS`
-    "Kept or rejected: the mean reaches the gain, and the interval excludes 0; equivalent: all of it is within."
+    "Kept or rejected: the mean reaches the gain, the interval excludes 0; equivalent: all of it within ± gain."
     if len(c.values) < max(2, seeds): return 'not enough runs'
     low, high = c.interval
     if c.difference >= gain and low > 0: return 'kept'
@@ -186,7 +186,7 @@ def other_images(
 def compare(
     experiment:Experiment,   # with a parent
     groups:Groups,           # all records
-)->list[Comparison]:         # one a setting in which both have records
+)->list[Comparison]:         # one for each setting, and pair of configs, with seeds in common
     "Compare an experiment with its parent in every setting where both have records of the same seeds."
     out = []
     for (setting, id, own_hash), own in groups.items():

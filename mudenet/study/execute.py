@@ -107,7 +107,7 @@ def branch_maps(
     "What each branch adds to the fused maps."
     out = []
     for branch in range(distances.shape[1]):
-        alone = range_[0].expand_as(distances).clone()      # the other branches at their range's low end count 0
+        alone = range_[0].expand_as(distances).clone()      # branches at the low end of their range count as 0
         alone[:,branch] = distances[:,branch]
         out.append(anomaly_maps(alone, range_, score, size))
     return out
@@ -177,7 +177,7 @@ def _draw_run(job:Job, ds:Dataset, out:StageResults)->bytes:
 def _keep(job:Job, ds:Dataset, out:StageResults, record:Record)->None:
     "Fill the run's folder; the record comes last."
     store = stage_store(job)
-    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # while half replaced
+    for path in (job.record_path, job.folder/CASES): path.unlink(missing_ok=True)      # half is not finished
     for name in KEPT: link_or_copy(store.path(name, record.stages[name]), job.folder/f'{name}.safetensors')
     if job.source.benchmark == GENERATED: write_atomic(job.folder/TYPES, _draw_run(job, ds, out))
     record.write(job.record_path)
@@ -215,7 +215,7 @@ def bank_config(
 
 # %% ../../nbs/study/57_execute.ipynb #a2677aef
 def measure_bank(
-    job:Job,        # of any experiment: only its seed, images, size, backbone and device count
+    job:Job,        # of any experiment; of its config, only what `bank_config` takes is used
     ds:Dataset,     # of `load_images`
 )->RunResult:
     "Measure the memory bank on a run's images."

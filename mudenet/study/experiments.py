@@ -26,13 +26,13 @@ class Experiment:
     title:str                   # in words
     parent:str|None = None      # an experiment's id
     change:dict = field(default_factory=dict)     # what differs from the parent, as `apply_delta` takes it
-    protocol:str = 'screening'  # the published log's budget, 100 or 500 epochs: 'screening' or 'full'; ours may differ
-    decision:dict = field(default_factory=dict)   # 'metric' and 'gain': what counts, declared before any run
+    protocol:str = 'screening'  # the published log's: 'screening' (100 epochs) or 'full' (500)
+    decision:dict = field(default_factory=dict)   # 'metric', and 'gain': the smallest that counts
     seeds:int = 3               # how many seeds decide, declared before any run
     status:str = 'pending'      # one of `STATUS`, in the published log
     claim:dict = field(default_factory=dict)      # what the published log concludes: one of `EFFECTS` by metric
     stays_within:float|None = None                # how far a metric that 'stays' may move; None: the decision's gain
-    tried_on:list = field(default_factory=list)   # categories or datasets on which it was found: no test of it
+    tried_on:list = field(default_factory=list)   # categories or datasets that led to it, so no test of it
     reported:dict = field(default_factory=dict)   # 'seeds', a list of figures in percent by metric, 'source'
 
 # %% ../../nbs/study/50_experiments.ipynb #d45dac0f
@@ -56,7 +56,7 @@ def _check_claim(e:Experiment)->None:
         choose(f'claim.{metric}', effect, EFFECTS)
     stays = 'stays' in e.claim.values()
     if stays and not (e.decision or e.stays_within):
-        raise UserError("claim says 'stays'; say within what by decision or stays_within.")
+        raise UserError("claim says 'stays' and not within what; give a decision or stays_within.")
     if e.stays_within is None: return
     _fraction('stays_within', e.stays_within)
     if not stays:

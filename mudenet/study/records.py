@@ -18,7 +18,7 @@ from .experiments import Experiment
 RESULTS = PROJECT/'experiments'/'results'                           # published records
 
 COMPARATOR = 'memory-bank'                                          # the experiment's name in a memory bank's records
-OURS       = ('retained', 'best', 'phase-b')    # the configurations that stand for this study
+OURS       = ('retained', 'best', 'phase-b')    # our own configurations
 
 def setting_folder(
     dataset:str,         # as records call it
@@ -128,7 +128,7 @@ class Record:
 
     @property
     def setting(self)->Setting:
-        "Where the record may be compared."
+        "What another record must share to be compared with this one."
         d = self.dataset
         return Setting(d['name'], d['category'], self.backbone, self.budget, d['fingerprint'], self.backbone_weights,
                        self.device, self.precision)
@@ -180,10 +180,10 @@ def not_recomputed()->list[str]:     # a sentence each
         'Image scores and the curves over pixels: they come from maps, which are not published. The run, done again '
         'on the same machine, gives the same ones.',
         'Metrics by branch and level, AUPIMO, and sPRO by defect type: checked only to lie between 0 and 1.',
-        'Metrics on test images drawn anew: checked only for the metric on all test images to lie among them.',
+        'Metrics on test images drawn anew: checked only that the metric on all test images lies in their range.',
         'Pixel average precision and F1: checked only to lie within the bounds that the curve sets. PRO by a number '
         'of thresholds: checked only to be plausible.',
-        'Losses: checked only for their number, their signs and jumps, and for no other seed to have the same.',
+        'Losses: checked only for their number, signs and jumps, and that no other seed has the same.',
         "The fingerprints of a benchmark's images and of a backbone's weights, and the keys of stages: checked only to "
         'be the same in records that share these things, and different in others.',
         'That a rule stood in its file before the run: the history of the repository says so, or does not.']
@@ -192,7 +192,7 @@ def not_recomputed()->list[str]:     # a sentence each
 def finished_record(
     path:Path,     # of the record
     **expected,    # 'config' and 'data', as far as known: their hashes
-)->tuple[Record|None, str]:   # the record, or None and the reason; an empty one where there is no record
+)->tuple[Record|None, str]:   # the record and ''; or None and why, which is '' where there is no file
     "A stored record, if its config and data are the expected ones."
     if not Path(path).exists(): return None, ''
     try: record = Record.read(path)

@@ -30,7 +30,7 @@ STAGES = tuple(s for make in MAKERS for s in make.stages)
 
 # %% ../../nbs/study/53_stages.ipynb #09b134a1
 def _values(config:Config, names:tuple[str, ...])->dict:
-    "The values of groups and fields by name; a field that a newer version added counts once it is used."
+    "The values of groups and fields by name; a field added later counts only where it is used."
     values, out = config.identity(), {}
     for name in names:
         group, _, field_name = name.partition('.')
@@ -89,7 +89,7 @@ class StageResults:
 
     @property
     def losses(self)->dict[str, list[dict]]:
-        "Loss terms by epoch, of the stages 'distill' and 'train'."
+        "Loss terms by epoch, of the trainings 'distill' (teacher) and 'train' (students and autoencoder)."
         parts = zip(*(self.results[p].facts['losses'] for p in PARTS))
         joined = [functools.reduce(dict.__or__, terms) for terms in parts]
         return dict(distill=self.results['teacher'].facts['losses'], train=joined)
@@ -120,10 +120,10 @@ def split_images(
     config:Config,        # reads data
     seed:int,             # the run's
 )->tuple[Tensor, Tensor]:    # indices to train on; indices that give the normalization range
-    "Held out, as in the paper, the images for the range train nothing; the published log trains on them too."
+    "The images that train; those for the range are held out, as in the paper, or train too, as in the log."
     return ds.split(config.data.holdout, seed, config.data.calibration == 'held-out')
 
-STUDENT_STEP = 2.5     # what a step of the second training takes, in steps of the distillation (measured: 2.3 to 3.2)
+STUDENT_STEP = 2.5     # time of a step of the second training, in steps of the distillation (measured: 2.3 to 3.2)
 
 def _steps_around(make, config:Config, images:int, later:bool):
     "While a maker trains, its bar counts the steps of both trainings, or the teacher's where no other comes later."
