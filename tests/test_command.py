@@ -124,7 +124,7 @@ def test_a_dataset_is_checked_and_its_faults_end_with_1(tmp_path, capsys):
     assert [(r['category'], r['faults']) for r in rows] == [('nut', [])]
     mask(tmp_path/'nut/ground_truth/cut/001_mask.png', shape=(50, 50))
     said = say(capsys, 'data', 'check', tmp_path, status=1)
-    assert '001_mask.png is 50x50 pixels' in said and '1 faults' in said
+    assert '001_mask.png is 50x50 pixels' in said and '1 fault.' in said
     assert len(say_json(capsys, 'data', 'check', tmp_path, status=1)[0]['faults']) == 1
 
 

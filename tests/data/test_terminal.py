@@ -23,7 +23,7 @@ def test_a_check_ends_with_1_where_anything_is_wrong(root):
     assert as_json.returncode == 0 and json.loads(as_json.stdout)[0]['benchmark'] == 'mvtec_ad'
     (root/'nut/ground_truth/cut/000_mask.png').unlink()
     faulty = mudenet('data', 'check', root, '--dataset', 'mvtec_ad')
-    assert faulty.returncode == 1 and '000.png has no mask' in faulty.stdout and '1 faults' in faulty.stdout
+    assert faulty.returncode == 1 and '000.png has no mask' in faulty.stdout and '1 fault.' in faulty.stdout
 
 
 def test_an_archive_is_unpacked_once(root, tmp_path):

@@ -94,7 +94,7 @@ def test_a_planted_record_is_found_everywhere(site):
     assert 'our best is ahead of the memory bank on 2 of 2 data sets' in text('index')
     assert '63.5' in text('experiments/e5.4') and '63.5' in text('experiments/records')
     assert 'planted cable' in text('index') and 'PRO +2.2' in text('experiments/index')
-    ahead = 'in PRO it is ahead on 2 of 2 data sets (mean difference +6.7 points)'
+    ahead = 'in PRO it is ahead on 2 of 2 data sets (+6.7 points in the mean'
     assert ahead in text('index') and ahead in text('experiments/findings')
     assert 'planted-cable' in text('experiments/audit')            # its image scores do not give the planted AUROC
     assert '0.63391' in (site/'experiments'/'records.csv').read_text()

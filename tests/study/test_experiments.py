@@ -41,7 +41,7 @@ REFUSED = [
     (dict(claim='rises'), "claim is 'rises'"),
     (dict(claim={'aupro': 'grows'}), "claim.aupro 'grows'"),
     (dict(claim={'pro': 'rises'}), "claim 'pro'"),
-    (dict(claim={'aupro': 'stays'}), 'say within what'),
+    (dict(claim={'aupro': 'stays'}), 'not within what'),
     (dict(tried_on='pill'), "tried_on is 'pill'; it must be a list"),
     (dict(stays_within=.01), 'no metric of the claim stays'),
     (dict(stays_within='1 pp', claim=dict(aupro='stays')), "stays_within is '1 pp'"),
