@@ -42,6 +42,8 @@ def conclusion(
 )->str:                        # Markdown
     "What our runs say where most seeds ran, or else what the log reports, or that nothing ran."
     nothing = 'Not run beside its parent here.' if log.groups_of(id) else 'Not run yet here.'
+    if any(c.experiment == id and c.verdict == 'the same' for c in log.comparisons):
+        nothing = 'With our budgets it is the same as its parent, so there is nothing to compare.'
     if effects.empty: return nothing
     e = effects.sort_values(['data', 'seeds'], key=lambda c: c == 'reported' if c.name == 'data' else -c).iloc[0]
     name, over = METRICS[e.metric], [] if np.isnan(e.low) else [f'{interval_text((e.low, e.high))} over seeds']
@@ -186,9 +188,11 @@ def commands(
     loops = [_loop(s, [*records.values()]) for s, _, records in log.groups_of(id)]
     loops = loops or [f'papermill experiments/run.ipynb runs/{id}-seed42.ipynb -p experiment {id} -p seed 42']
     both = f'{e.parent},{id}' if e.parent else id
-    loops.append("# with its parent, under the log's protocol, on MVTec AD's cable\n"
+    loops.append("# with its parent, at the log's length, on MVTec AD's cable\n"
                  f'make study BUDGET={e.protocol} EXPERIMENTS={both} SEEDS=42,123,7 DATA=~/mvtec_ad CATEGORIES=cable')
-    return fenced('\n\n'.join(loops), 'bash')
+    head = "# in the project's folder, after 'make run' once and '. .venv/bin/activate'"
+    if any('_256' in loop for loop in loops): head += "\n# ..._256: the data set with images of 256 x 256 pixels"
+    return fenced('\n\n'.join([head, *loops]), 'bash')
 
 def closing(
     log:Log,
