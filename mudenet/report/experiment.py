@@ -191,7 +191,8 @@ def commands(
     loops.append("# with its parent, at the log's length, on MVTec AD's cable\n"
                  f'make study BUDGET={e.protocol} EXPERIMENTS={both} SEEDS=42,123,7 DATA=~/mvtec_ad CATEGORIES=cable')
     head = "# in the project's folder, after 'make run' once and '. .venv/bin/activate'"
-    if any('_256' in loop for loop in loops): head += "\n# ..._256: the data set with images of 256 x 256 pixels"
+    if any(s.dataset.endswith('_256') for s, _, _ in log.groups_of(id)):
+        head += "\n# ..._256: the data set with images of 256 x 256 pixels"
     return fenced('\n\n'.join([head, *loops]), 'bash')
 
 def closing(
