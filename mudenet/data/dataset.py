@@ -23,7 +23,7 @@ from ..core.files import left_out_lines, write_atomic
 from ..core.progress import progress
 from .images import binarize, Files, image_shape, look_at_image, look_at_mask, read_mask, resize, TestImage
 from .sources import Source
-from .validate import mask_fault, size_fault
+from .validate import mask_fault, seen_twice, size_fault
 
 # %% ../../nbs/data/14_dataset.ipynb #123a6497
 def split_holdout(
@@ -173,6 +173,10 @@ def _tell(files:Files, warnings:list[str], most:int=20)->None:
     if lines: print('\n'.join(lines), flush=True)
 
 # %% ../../nbs/data/14_dataset.ipynb #10fe83a3
+def _hashed(paths:list[Path], images:tuple)->list[tuple[Path, str]]:
+    "Files, and a hash of what was read from each."
+    return [(path, hashlib.sha256(image.numpy()).hexdigest()) for path, image in zip(paths, images)]
+
 def load_dataset(
     source:Source,     # of `checked_source`, with a folder
     size:int,          # pixels
@@ -185,8 +189,9 @@ def load_dataset(
     jobs = [partial(_load_image, p, size) for p in train + test]
     if files.masks: jobs += [partial(_load_masks, t, size, files.defects) for t in files.test]
     out, warnings = zip(*_in_threads(jobs, 'decode'))
-    if tell: _tell(files, [w for found in warnings for w in found])
     n, m = len(train), len(test)
+    warnings = [w for found in warnings for w in found]
+    if tell: _tell(files, seen_twice(_hashed(train, out[:n]), _hashed(test, out[n:n+m])) + warnings)
     names = [p.relative_to(files.folder).as_posix() for p in test + train]
     return Dataset(source.name, source.category, torch.stack(out[:n]), torch.stack(out[n:n+m]),
                    torch.stack(out[n+m:]) if files.masks else None, [t.type for t in files.test],

@@ -118,7 +118,9 @@ def _generated_files(log:Log)->dict[str, bytes]:
     "What hand-written pages include, and the records to download."
     effects, notebooks, runs = effects_frame(log), executed_notebooks(log.project), runs_frame(log)
     svg = results_svg(log)
-    generated = {'advice': advice(log), 'methods': html_block(drawing(svg, _METHODS) if svg else '<p>Not run yet.</p>'),
+    tuned = effects[(effects.experiment == 'best') & effects.chosen].data.unique()
+    said = f"{_METHODS} Our best was tuned on {'; '.join(sorted(tuned))}." if len(tuned) else _METHODS
+    generated = {'advice': advice(log), 'methods': html_block(drawing(svg, said) if svg else '<p>Not run yet.</p>'),
                  'diagram': html_block((log.project/'experiments'/'site'/'diagram.svg').read_text())}
     for id in log.experiments:
         own = [n for n in notebooks if re.fullmatch(rf'{re.escape(id)}(-generated.*|-mvtec.*|-visa.*)?-seed\d+', n)]

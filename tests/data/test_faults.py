@@ -106,7 +106,7 @@ FAULTS = {     # layout, what is done to its folder, what is said
         'mvtec_loco', lambda r: Image.new('RGB', (9,9)).save(r/'test/good/000.png'),
         'sPRO needs one'),
 }
-SEEN_BY_THE_CHECK = {      # a run does not compare images
+SEEN_TWICE = {      # a run goes on
     'seen in training': (
         'mvtec_ad', lambda r: copy(r/'train/good/001.png', r/'test/good/000.png'),
         'is the same picture as'),
@@ -139,12 +139,16 @@ def test_a_fault_is_named_by_a_run_and_by_the_check(fault, layout):
     assert any(says in f for row in check_dataset(root, name) for f in row['faults'])
 
 
-@pytest.mark.parametrize('fault', SEEN_BY_THE_CHECK)
-def test_a_fault_that_the_check_alone_sees(fault, layout):
-    name, damage, says = SEEN_BY_THE_CHECK[fault]
+@pytest.mark.parametrize('fault', SEEN_TWICE)
+def test_a_test_image_seen_in_training_is_a_fault_of_the_check_and_a_warning_of_a_run(fault, layout, capsys):
+    name, damage, says = SEEN_TWICE[fault]
     root = layout(name)
+    load_dataset(checked_source(root), 64)
+    assert says not in capsys.readouterr().out
     damage(root/FOLDERS[name])
     load_dataset(checked_source(root), 64)
+    line, = [line for line in capsys.readouterr().out.splitlines() if says in line]
+    assert line.startswith('warning: ')
     assert any(says in f for row in check_dataset(root) for f in row['faults'])
 
 
