@@ -20,18 +20,24 @@ COMMANDS = {
     'data': Data, 'memory-bank': MemoryBank, 'export': Export, 'predict': Predict, 'bench': Bench,
     'gpu-check': GpuCheck, 'publish': Publish, 'site': Site}
 
-def _print(text:str)->None:
-    "Print; a reader who has seen enough is no error."
-    try: print(text, flush=True)
+@contextlib.contextmanager
+def _printing():
+    "What is printed here may stop early: a reader who has seen enough is no error."
+    try:
+        try: yield
+        finally: sys.stdout.flush()
     except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 def _answer(argv:list[str])->int:
     "Parse, do, print; the exit status."
-    command = subcommand_cli_from_dict(
-        COMMANDS, prog='mudenet', args=argv, config=(FlagCreatePairsOff, ConsolidateSubcommandArgs),
-        description='MuDeNet: experiments, runs, records, and deployed files.')
+    command = None
+    with _printing():      # --help
+        command = subcommand_cli_from_dict(
+            COMMANDS, prog='mudenet', args=argv, config=(FlagCreatePairsOff, ConsolidateSubcommandArgs),
+            description='MuDeNet: experiments, runs, records, and deployed files.')
+    if command is None: return 0
     with contextlib.redirect_stdout(sys.stderr) if command.json else contextlib.nullcontext(): answer = command()
-    _print(json.dumps(answer.data, indent=1) if command.json else answer.text)
+    with _printing(): print(json.dumps(answer.data, indent=1) if command.json else answer.text)
     return answer.status
 
 def main(
@@ -41,7 +47,7 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv != ['--version']: return _answer(argv)
-        _print(f"mudenet {version('mudenet')}")
+        with _printing(): print(f"mudenet {version('mudenet')}")
         return 0
     except UserError as e:
         print(e, file=sys.stderr)

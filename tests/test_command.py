@@ -265,6 +265,8 @@ def test_the_help_names_every_command_and_each_option_says_what_it_does(capsys):
     said = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
     assert 'a config field for a quick trial, such as train.epochs=5' in said
     assert 'where runs are kept; a relative path is taken from the project\'s folder' in said
+    with pytest.raises(SystemExit): main(['predict', '--help'])
+    assert 'mudenet predict [-h] RUN PICTURES FOLDER' in capsys.readouterr().out
 
 
 def test_the_version_is_that_of_the_distribution(capsys):
@@ -323,8 +325,9 @@ def test_the_program_and_the_module_are_one_command():
         assert done.returncode == 2 and 'exp99' in done.stderr and done.stderr.count('\n') == 1
 
 
-def test_a_reader_who_has_seen_enough_is_no_error():
-    command = [sys.executable, '-m', 'mudenet', 'list']
+@pytest.mark.parametrize('args', [['list'], ['run', '--help'], ['--version']])
+def test_a_reader_who_has_seen_enough_is_no_error(args):
+    command = [sys.executable, '-m', 'mudenet', *args]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b'' and process.wait(60) == 0

@@ -10,12 +10,19 @@ __all__ = ['WHERE', 'DATA', 'count_text', 'DataList', 'DataCheck', 'DataUnpack',
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
+from tyro.conf import arg, OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 from .study import Answer, check_checkout
 from ..core.files import left_out_lines, user_path
 from ..core.text import text_table
 from ..data.sources import BENCHMARKS
 from ..study.run import Dataset
+
+# what is given by its place, as help calls it
+_Run = Positional[Annotated[str, arg(metavar='RUN')]]
+_Pictures = Positional[Annotated[str, arg(metavar='PICTURES')]]
+_File = Positional[Annotated[str, arg(metavar='FILE')]]
+_Folder = Positional[Annotated[str, arg(metavar='FOLDER')]]
+_Archive = Positional[Annotated[str, arg(metavar='ARCHIVE')]]
 
 # %% ../../nbs/command/91_files.ipynb #8b67f25e
 WHERE = dict(mvtec_ad='mvtec.com, CC BY-NC-SA 4.0', mvtec_loco='mvtec.com, CC BY-NC-SA 4.0',
@@ -41,7 +48,7 @@ class DataList:
 @dataclass
 class DataCheck:
     "Look at every file of a folder. The exit status is 1 if there is a fault; warnings and files left out are listed."
-    path:Positional[str]          # a folder that holds categories, or one of them
+    path:_Folder                  # a folder that holds categories, or one of them
     dataset:Dataset = 'auto'      # the benchmark whose layout it has; auto: recognized by its folders
     json:bool = False             # print JSON
 
@@ -65,8 +72,8 @@ class DataCheck:
 @dataclass
 class DataUnpack:
     "Unpack a dataset's archive; if anything fails, no folder is made."
-    archive:Positional[str]       # as its publisher distributes it: .tar, .tar.xz, .tar.gz, .tar.bz2 or .zip
-    folder:Positional[str]        # to make; it must not exist
+    archive:_Archive              # as its publisher distributes it: .tar, .tar.xz, .tar.gz, .tar.bz2 or .zip
+    folder:_Folder                # to make; it must not exist
     sha256:str = ''               # the publisher's checksum; empty: not checked
     json:bool = False             # print JSON
 
@@ -92,8 +99,8 @@ class Data:
 @dataclass
 class Export:
     "Write a finished run as one file."
-    run:Positional[str]           # a finished run's folder
-    file:Positional[str]          # to write: ends in .onnx or .pt2
+    run:_Run                      # a finished run's folder
+    file:_File                    # to write: ends in .onnx or .pt2
     fpr:float = .05               # share of good pictures that the threshold may call anomalous
     calibrate:str|None = None     # a folder of good pictures that set the threshold; by default the held-out images
     threshold:float|None = None   # a threshold of your own; fpr and calibrate are then unused
@@ -114,9 +121,9 @@ class Export:
 @dataclass
 class Predict:
     "Score pictures: a table and heatmaps. The exit status is 1 if no picture can be read."
-    run:Positional[str]           # a finished run's folder, or a deployed file
-    images:Positional[str]        # a picture, or a folder of them
-    out:Positional[str]           # the folder to write
+    run:_Run                      # a finished run's folder, or a deployed file
+    images:_Pictures              # a picture, or a folder of them
+    out:_Folder                   # the folder to write
     overwrite:bool = False        # replace an earlier prediction
     heatmaps:Literal['all', 'anomalous', 'none'] = 'all'   # which pictures get one
     json:bool = False             # print JSON
