@@ -11,6 +11,7 @@ import numpy as np, pandas as pd
 from ..core.config import apply_delta, BUDGETS, Config
 from ..core.text import gain_text, interval_text, points
 from ..data.sources import GENERATED
+from ..model.mudenet import BRANCHES
 from ..study.experiments import METRICS
 from ..study.records import COMPARATOR, Record, Setting
 from ..study.run import resolve_precision
@@ -119,7 +120,6 @@ def curves(
     return drawing(drawn, said) + folded('Losses by epoch', drawing(losses))
 
 # %% ../../nbs/report/74_experiment.ipynb #2291d44b
-_BRANCHES = {2: 'structural branch', 3: 'logical branch', 4: 'backbone branch'}    # by row of a sheet
 _SLIDER = ('<label>Map over image <input type="range" min="0" max="1" step="any" value="1" '
            """oninput="this.closest('.cases').style.setProperty('--map', this.value)"></label>""")
 
@@ -144,10 +144,10 @@ def cases(
     r = max(log.records_of(id), key=lambda r: (id in _sheets(log, r), len(_sheets(log, r))), default=None)
     sheets = _sheets(log, r) if r else {}
     if id not in sheets: return ''
-    own, branch = sheets.pop(id), r.config['score'].get('backbone_branch')
+    own, branches = sheets.pop(id), BRANCHES[:2 + r.config['score'].get('backbone_branch', False)]
     tiles = [(own, 0, 'image'), (own, 1, 'this experiment')]
     tiles += [(path, 1, 'memory bank' if other == COMPARATOR else 'its parent') for other, path in sheets.items()]
-    tiles += [(own, row, said) for row, said in _BRANCHES.items() if row < 4 or branch]
+    tiles += [(own, row, f'{name} branch') for row, name in enumerate(branches, 2)]     # of the sheet
     types = sorted({i['type'] for i in r.images}, key=lambda t: (t != 'good', t))
     rows = []
     for x, type_ in enumerate(types):
