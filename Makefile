@@ -31,10 +31,10 @@ CATEGORIES ?=
 PROFILE ?= local
 GPUS ?= 1
 THREADS ?=
-ASKED = --budget $(BUDGET) --device $(DEVICE) --experiments $(EXPERIMENTS) --seeds $(SEEDS) \
+ASKED = --budget $(BUDGET) --device $(DEVICE) --experiments "$(EXPERIMENTS)" --seeds "$(SEEDS)" \
 	--data-root "$(DATA)" --dataset $(DATASET) --categories "$(CATEGORIES)"
 CONFIG = profile=$(PROFILE) gpus=$(GPUS) threads=$(THREADS) budget=$(BUDGET) device=$(DEVICE) \
-	experiments=$(EXPERIMENTS) seeds=$(SEEDS) data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
+	experiments="$(EXPERIMENTS)" seeds="$(SEEDS)" data="$(DATA)" dataset=$(DATASET) categories="$(CATEGORIES)"
 study: .venv/installed ## every (experiment, seed, category) as Snakemake jobs; DRY=-n lists them only
 	$(BIN)/mudenet plan $(ASKED)
 	$(BIN)/snakemake -s experiments/Snakefile --workflow-profile experiments/profiles/$(PROFILE) \

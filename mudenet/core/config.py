@@ -220,11 +220,12 @@ def resolve_budget(
 
 # %% ../../nbs/core/03_config.ipynb #e5d9c9cb
 def check_seed(
-    seed,      # what the user gave
-)->int:        # 0 … 2^31 - 1
+    seed,             # what the user gave
+    name='seed',      # of the parameter
+)->int:               # 0 … 2^31 - 1
     "The seed as a whole number; anything else raises a `UserError`."
-    number = typed('seed', seed, int)
-    if not 0 <= number < 2**31: raise UserError(f"The seed is {seed}; it must lie between 0 and {2**31 - 1}.")
+    number = typed(name, seed, int)
+    if not 0 <= number < 2**31: raise UserError(f"The {name} is {seed}; it must lie between 0 and {2**31 - 1}.")
     return number
 
 # %% ../../nbs/core/03_config.ipynb #57af2085

@@ -187,14 +187,24 @@ def _is_of_masks(folder:Path)->bool:
     "Whether a folder is called as folders of masks are."
     return ''.join(filter(str.isalpha, folder.name.casefold())) in _MASKS
 
+def _masked_stem(mask:Path)->str:
+    "The stem of the picture that a mask is called after."
+    return mask.stem[:-5] if mask.stem.casefold().endswith(('_mask', '-mask')) else mask.stem
+
+def _check_apart(folder:Path, files:Files)->None:
+    "Refuse masks that lie beside their pictures: they would be tested as pictures."
+    pictures, masks = {(t.type, t.path.stem) for t in files.test}, folder/'masks'
+    files.faults += [f"{t.path} is called as the mask of a picture beside it; move it to {masks/t.type}."
+                     for t in files.test
+                     if _masked_stem(t.path) != t.path.stem and (t.type, _masked_stem(t.path)) in pictures]
+
 def _own_masks(truths:list[Path])->dict[tuple[str, str], list[Path]]:
     "Masks by type, which is empty where they lie in no folder of a type, and by the picture's stem."
     found = {}
     places = [(t, '') for t in truths] + [(p, p.name) for t in truths for p in subfolders(t)]
     for place, kind in places:
         for mask in list_pictures(place):
-            stem = mask.stem[:-5] if mask.stem.casefold().endswith(('_mask', '-mask')) else mask.stem
-            found.setdefault((kind, stem), []).append(mask)
+            found.setdefault((kind, _masked_stem(mask)), []).append(mask)
     return found
 
 # %% ../../nbs/data/11_layouts.ipynb #0ade4951
@@ -237,5 +247,6 @@ def find_folder(root:Path, category:str)->Files:
     files.test = [TestImage(p, 'good') for p in sorted(test)]
     for kind in [k for k in kinds if k.name != 'good' and k not in truths]:
         files.test += [TestImage(p, kind.name) for p in list_pictures(kind)]
+    _check_apart(folder, files)
     _take_masks(truths, files)
     return files

@@ -25,6 +25,13 @@ from .overlay import overlay, shrink
 TABLE, SKIPPED, HEATMAPS = 'scores.csv', 'skipped.csv', 'overlays'     # what a prediction writes into its folder
 COLUMNS = ['path', 'score', 'verdict']                                 # of the table
 
+def _check_inside(images:Path, out:Path)->None:
+    "Refuse a folder of results among the pictures that holds some of them."
+    for path, fault in walk(out, ignore={out/HEATMAPS}).items():
+        if not (fault or picture_fault(path)):
+            raise UserError(f"The results would be written to {out}, which holds pictures of {images}, such as "
+                            f"{path.name}; give another folder for the results.")
+
 def list_images(
     images:Path,     # a file, or a folder with folders below it
     out:Path,        # the folder of results; if it lies in `images`, it is not searched
@@ -38,10 +45,13 @@ def list_images(
     if home in (real, *real.parents):
         raise UserError(f"The images {images} lie in {out}, which the results would be written to; "
                         "give another folder for the results.")
+    if home.is_relative_to(real): _check_inside(images, out)
     found = walk(images, ignore={images/home.relative_to(real)} if home.is_relative_to(real) else ())
+    heatmaps = {path.parent/HEATMAPS for path in found if path.name == TABLE}
     pictures, left_out = {}, []
     for path, fault in found.items():
         name, reason = path.relative_to(images).as_posix(), fault or picture_fault(path)
+        if not heatmaps.isdisjoint(path.parents): reason = 'a heatmap of an earlier prediction'
         if reason: left_out.append((shown(name), f'left out: {reason}'))
         else: pictures[name] = path
     if pictures: return pictures, left_out
@@ -181,6 +191,7 @@ def predict(
             _remove_earlier(out)
             anomalous, unread, warnings = _write_scores(scorer, pictures, out, batch_size, heatmaps)
             skipped = sorted([*left_out, *unread])
+            (out/SKIPPED).unlink(missing_ok=True)      # of an earlier prediction whose table is gone
             if skipped:
                 with open(out/SKIPPED, 'w', newline='', encoding='utf-8') as f:
                     csv.writer(f).writerows([('path', 'reason'), *skipped])

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 from ..core.config import Score
+from ..core.errors import UserError
 from ..model.score import anomaly_maps, image_scores, normalization_range
 
 # %% ../../nbs/deploy/63_threshold.ipynb #50a52ea6
@@ -29,6 +30,7 @@ def given_threshold(
     threshold:float,    # of the user's own
 )->dict:                # as of `choose_threshold`, without a promise
     "A threshold that no image vouches for."
+    if not math.isfinite(threshold): raise UserError(f"The threshold is {threshold}; it must be a finite number.")
     return dict(threshold=float(threshold), fpr_asked=None, fpr=None, fpr_95=None, held_out=0)
 
 # %% ../../nbs/deploy/63_threshold.ipynb #3a8d1f45

@@ -78,7 +78,7 @@ def find_images(
     except UserError as e:
         if category is None or isinstance(category, str): raise
         raise UserError(f"{e} Digits arrive as a number; papermill takes them as text with: -r category …") from None
-    seed = check_seed(run.data_seed)
+    seed = check_seed(run.data_seed, 'data_seed')
     if seed and source.root is not None:
         raise UserError(f"data_seed is {seed}, but the images lie in {run.data_root}; it draws generated images alone.")
     return replace(source, seed=seed)

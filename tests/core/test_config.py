@@ -180,3 +180,8 @@ def test_every_stream_has_a_seed_of_its_own():
     (Augment(vertical_flip=True, color_jitter=0.), 'HC', Augment(True, True, 0., 0.))])
 def test_an_experiment_comes_before_the_row_of_its_category(own, row, resolved):
     assert resolve_augment(own, row) == resolved
+
+
+def test_a_seed_of_the_data_is_refused_by_its_own_name():
+    with pytest.raises(UserError, match='The data_seed is -1'): check_seed(-1, 'data_seed')
+    with pytest.raises(UserError, match="'data_seed' takes a whole number"): check_seed(1.5, 'data_seed')

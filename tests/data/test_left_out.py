@@ -127,6 +127,16 @@ def test_a_folder_of_masks_is_used_where_the_names_fit(folder, ending, nuts):
     assert ds.masks.sum((1,2)).bool().tolist() == ds.labels.tolist()
 
 
+def test_masks_beside_their_pictures_are_no_pictures_to_test(nuts):
+    for i in range(2): mask(nuts/'bent'/f'{i:03}_mask.png')
+    faults = check_dataset(nuts)[0]['faults']
+    assert len(faults) == 2 and '001_mask.png is called as the mask of a picture beside it; move it to' in faults[1]
+    for i in range(2):
+        (nuts/'masks'/'bent').mkdir(parents=True, exist_ok=True)
+        (nuts/'bent'/f'{i:03}_mask.png').rename(nuts/'masks'/'bent'/f'{i:03}_mask.png')
+    assert check_dataset(nuts)[0]['faults'] == [] and check_dataset(nuts)[0]['masks'] == 2
+
+
 def test_masks_that_fit_nothing_are_refused(nuts):
     for i in range(2): mask(nuts/'masks'/f'other{i}.png')
     with pytest.raises(UserError, match='masks is called as folders of masks are, but no picture'): checked_source(nuts)

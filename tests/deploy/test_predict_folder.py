@@ -131,3 +131,22 @@ def test_what_may_be_meant_otherwise_is_said(red, tmp_path):
     found = predict(red, tmp_path/'x.png', tmp_path/'out')
     assert 'values up to 4095 only' in found['warnings'][0] and 'warning: ' in describe_prediction(found,
                                                                                                    tmp_path/'out')
+
+
+def test_results_may_lie_among_the_pictures_but_not_over_them(red, pictures, tmp_path):
+    "A folder of results is not searched, so it must hold none of the pictures; other predictions are told apart."
+    with pytest.raises(UserError, match=r'deep, which holds pictures of .*, such as b\.webp; give another folder'):
+        predict(red, pictures, pictures/'deep')
+    assert predict(red, pictures, pictures/'first')['images'] == 3
+    assert predict(red, pictures, pictures/'first', overwrite=True)['images'] == 3
+    assert predict(red, pictures, pictures/'second')['images'] == 3
+    assert skipped_rows(pictures/'second')['first/overlays/a.png'] == 'left out: a heatmap of an earlier prediction'
+
+
+def test_the_list_of_skipped_files_is_of_this_prediction(red, pictures, tmp_path):
+    (pictures/'notes.txt').touch()
+    predict(red, pictures, tmp_path/'out')
+    assert [*skipped_rows(tmp_path/'out')] == ['notes.txt']
+    (tmp_path/'out'/'scores.csv').unlink()
+    predict(red, pictures/'deep', tmp_path/'out')
+    assert not (tmp_path/'out'/'skipped.csv').exists()
