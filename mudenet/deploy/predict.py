@@ -45,13 +45,14 @@ def list_images(
     if home in (real, *real.parents):
         raise UserError(f"The images {images} lie in {out}, which the results would be written to; "
                         "give another folder for the results.")
-    if home.is_relative_to(real): _check_inside(images, out)
-    found = walk(images, ignore={images/home.relative_to(real)} if home.is_relative_to(real) else ())
+    inside = home.is_relative_to(real)
+    if inside: _check_inside(images, out)
+    found = walk(images, ignore={images/home.relative_to(real)} if inside else ())
     heatmaps = {path.parent/HEATMAPS for path in found if path.name == TABLE}
     pictures, left_out = {}, []
     for path, fault in found.items():
         name, reason = path.relative_to(images).as_posix(), fault or picture_fault(path)
-        if not heatmaps.isdisjoint(path.parents): reason = 'a heatmap of an earlier prediction'
+        if not reason and not heatmaps.isdisjoint(path.parents): reason = 'a heatmap of an earlier prediction'
         if reason: left_out.append((shown(name), f'left out: {reason}'))
         else: pictures[name] = path
     if pictures: return pictures, left_out
