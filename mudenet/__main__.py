@@ -6,13 +6,13 @@
 __all__ = ['COMMANDS', 'main']
 
 # %% ../nbs/92_command.ipynb #38376285
-import contextlib, json, os, sys
+import contextlib, io, json, os, sys
 from importlib.metadata import version
 from tyro.conf import ConsolidateSubcommandArgs, FlagCreatePairsOff
 from tyro.extras import subcommand_cli_from_dict
 from .command.files import Bench, Data, Export, GpuCheck, Predict, Publish, Site
 from .command.study import Audit, DoRun, List, MemoryBank, Plan, Several, Show, Table
-from .core.errors import shown, UserError
+from .core.errors import os_error, shown, UserError
 
 # %% ../nbs/92_command.ipynb #b459639a
 COMMANDS = {
@@ -22,11 +22,18 @@ COMMANDS = {
 
 @contextlib.contextmanager
 def _printing():
-    "What is printed here may stop early: a reader who has seen enough is no error."
+    "What is printed here may stop early: a reader who has seen enough is no error; a full disk is one."
     try:
         try: yield
         finally: sys.stdout.flush()
-    except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as e:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(e, BrokenPipeError): raise os_error('The answer', e) from None
+
+def _make_printable()->None:
+    "Let standard output take any text, in whatever encoding, even where it is closed."
+    if sys.stdout is None: sys.stdout = open(os.devnull, 'w')
+    elif isinstance(sys.stdout, io.TextIOWrapper): sys.stdout.reconfigure(errors='replace')
 
 def _answer(argv:list[str])->int:
     "Parse, do, print; the exit status."
@@ -45,6 +52,7 @@ def main(
 )->int:                           # exit status
     "The command line."
     argv = sys.argv[1:] if argv is None else argv
+    _make_printable()
     try:
         if argv != ['--version']: return _answer(argv)
         with _printing(): print(f"mudenet {version('mudenet')}")
@@ -52,9 +60,10 @@ def main(
     except UserError as e:
         print(e, file=sys.stderr)
         return 2
-    except MemoryError as e:
-        print(shown(f"There is not enough memory ({e or 'none is left'}); take smaller images, or a smaller budget."),
-              file=sys.stderr)
+    except (MemoryError, RuntimeError) as e:      # torch raises the latter
+        if not isinstance(e, MemoryError) and 'memory' not in str(e): raise
+        reason = (str(e) or 'none is left').splitlines()[0]
+        print(shown(f"There is not enough memory ({reason}); take smaller images, or a smaller budget."), file=sys.stderr)
         return 2
     except KeyboardInterrupt as e:
         print(str(e) or 'Interrupted; the same command goes on.', file=sys.stderr)

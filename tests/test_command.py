@@ -1,7 +1,7 @@
 "The command `mudenet`: text and JSON of each command, refusals in one sentence, help that starts no work."
-import json, os, shutil, signal, subprocess, sys
+import json, os, shlex, shutil, signal, subprocess, sys
 from importlib.metadata import version
-import pytest
+import pytest, torch
 from conftest import ROOT
 from layouts import make_good_only, make_mvtec_ad, mask
 from mudenet.__main__ import COMMANDS, main
@@ -115,6 +115,25 @@ def test_images_too_large_for_the_memory_are_one_sentence(monkeypatch, capsys):
     assert main(['list']) == 2
     out, err = capsys.readouterr()
     assert out == '' and 'not enough memory (Unable to allocate 10.9 TiB); take smaller' in err and err.count('\n') == 1
+
+
+def test_what_torch_cannot_allocate_is_one_sentence(monkeypatch, capsys):
+    def full(self): torch.empty(10**15)
+    monkeypatch.setattr(COMMANDS['list'], '__call__', full)
+    assert main(['list']) == 2
+    assert 'not enough memory' in (err := capsys.readouterr().err) and err.count('\n') == 1
+    def wrong(self): torch.zeros(2) @ torch.zeros(3)
+    monkeypatch.setattr(COMMANDS['list'], '__call__', wrong)
+    with pytest.raises(RuntimeError, match='size'): main(['list'])
+
+
+@pytest.mark.parametrize('redirection, status, says', [
+    ('> /dev/full', 2, 'The answer cannot be written (No space left on device); free some space'), ('>&-', 0, ''),
+    ('> /dev/null', 0, '')])
+def test_standard_output_may_be_full_closed_or_of_another_encoding(redirection, status, says):
+    command = f'PYTHONIOENCODING=ascii {shlex.quote(sys.executable)} -m mudenet table {redirection}'
+    done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
+    assert done.returncode == status and done.stderr.startswith(says) and done.stderr.count('\n') == bool(says)
 
 
 def test_a_dataset_is_checked_and_its_faults_end_with_1(tmp_path, capsys):

@@ -86,9 +86,10 @@ warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)     #
 def _set_limit()->None:
     "Tell Pillow the user's limit; Pillow itself refuses a picture of twice as many pixels as its own limit."
     if not (text := os.environ.get(LIMIT)): return
-    try: Image.MAX_IMAGE_PIXELS = int(float(text)*5e5)
-    except (ValueError, OverflowError):
-        raise UserError(f"{LIMIT} is '{text}'; it takes a number, such as 400.") from None
+    try: limit = float(text)
+    except ValueError: limit = 0
+    if not 0 < limit < math.inf: raise UserError(f"{LIMIT} is '{text}'; it takes a number above 0, such as 400.")
+    Image.MAX_IMAGE_PIXELS = int(limit*5e5)
 
 # %% ../../nbs/data/10_images.ipynb #c8aca13a
 @contextlib.contextmanager

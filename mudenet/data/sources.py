@@ -158,6 +158,16 @@ def _named(sources:list[Source])->list[Source]:
     raise UserError(f"The data folder {folder} would be called '{s.name}' in records, as the cables are that this "
                     "library paints; rename it.")
 
+# %% ../../nbs/data/12_sources.ipynb #eed0ea04
+def _check_alike(root:Path, name:str, found:list[str], known:dict[str, Benchmark])->None:
+    "Refuse a folder that also holds categories of another benchmark than the recognized one."
+    others = [(other, p.name) for p in subfolders(root) if p.name not in found
+              for other, b in known.items() if b.is_category(p)]
+    if not others: return
+    other, category = others[0]
+    raise UserError(f"The data folder {root} holds categories of {name} ({found[0]} …) and of {other} "
+                    f"({category} …); name the dataset: {name} or {other}.")
+
 # %% ../../nbs/data/12_sources.ipynb #c99be623
 def recognize(
     root,                   # a folder that holds categories, or one of them
@@ -171,7 +181,9 @@ def recognize(
         if b.is_category(root):
             return _named([Source(name, root.parent, root.name, root.name if name == 'folder' else '')])
     for name, b in known.items():
-        if found := _categories(root, b): return _named([Source(name, root, category) for category in found])
+        if found := _categories(root, b):
+            _check_alike(root, name, found, known)
+            return _named([Source(name, root, category) for category in found])
     of, looks = '' if dataset == 'auto' else f' of {dataset}', ' or '.join(b.looks for b in known.values())
     raise UserError(f"The data folder {root} holds no category{of} ({looks}); give the folder that holds the "
                     "categories as data_root.")

@@ -53,6 +53,8 @@ class FinishedRun:
         folder:Path,     # good pictures that no training step has seen
     )->Tensor:           # (k,)
         "Scores of nominal pictures."
+        if not os.path.isdir(folder):
+            raise UserError(f"The folder of good pictures {folder} does not exist; give one that does.")
         pictures = list_pictures(Path(folder))
         if not pictures: raise UserError(f"The folder {folder} holds no pictures; give one of good pictures.")
         detector, size, scores = self.detector(), self.config.data.image_size, []
@@ -84,7 +86,7 @@ def _read_tensors(path:Path, use:Callable):
     try: return use(read_tensors(path)[0])
     except Exception as e:
         reason = str(e).splitlines()[0]
-        raise UserError(f"{path} cannot be read ({reason}); do the run again with overwrite=True.") from None
+        raise UserError(f"{path} cannot be read ({reason}); do the run again, with overwrite set.") from None
 
 def _read_model(folder:Path, record:Record, config:Config)->MuDeNet:
     "The trained networks; where the run has a backbone branch, with that backbone, whose weights must be the same."

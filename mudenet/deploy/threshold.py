@@ -42,7 +42,8 @@ def describe_threshold(
     if asked is None:
         return f"Threshold {f['threshold']:.4f}, as given; no held-out image says how often it is exceeded."
     promise = (f"Threshold {f['threshold']:.4f}: of nominal images, {100*f['fpr']:.1f} % are expected to exceed it "
-               f"(below {100*f['fpr_95']:.0f} % with 95 % confidence), by {f['held_out']} held-out images.")
+               f"(below {100*f['fpr_95']:.0f} % with 95 % confidence), judging by {f['held_out']} that training "
+               "did not see.")
     if f['fpr'] <= asked + 1e-9: return promise
     needed = math.ceil(1/asked - 1 - 1e-9)
     return promise + f" The {100*asked:g} % asked for would take {needed}; this is their largest score."

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 import numpy as np, yaml
 from ..core.errors import choose, UserError
-from ..core.config import apply_delta, canonical_hash
+from ..core.config import canonical_hash
 from ..core.files import PROJECT
 from ..data.dataset import split_holdout
 from ..data.sources import augmentation_row, GENERATED
@@ -98,7 +98,7 @@ def _config_findings(r:Record, log:dict[str, Experiment])->list[str]:
     id = choose('Experiment', 'retained' if bank else r.experiment, log)
     row = augmentation_row(r.dataset['benchmark'], r.dataset['category'])
     asked = {'distill.backbone': r.backbone, 'compute.precision': r.precision}      # by the run, not by the experiment
-    now = apply_delta(config_of(id, r.budget, log, row), asked)
+    now = config_of(id, r.budget, log, row, asked)
     own = canonical_hash(r.config) if bank else r.resolved_config().hash()
     today = canonical_hash(bank_config(now)) if bank else now.hash()
     if own != r.config_hash: found.append(f'the config does not have the hash {r.config_hash}.')

@@ -192,7 +192,7 @@ def execute(
     with locked(job.folder):
         if not job.overwrite and (found := _finished(job, ds.fingerprint())):
             shown = '/'.join(job.record_path.parts[-4:])
-            print(f"This run is finished; showing {shown}. Set overwrite=True to do it again.")
+            print(f"This run is finished; showing {shown}. Set overwrite to do it again.")
             return found
         try: out = run_stages(ds, job.config, job.seed, stage_store(job), job.device, fresh=job.overwrite)
         except TrainingFailed as e:

@@ -159,9 +159,10 @@ def config_of(
     id:str,                              # an experiment
     budget:str,                          # a key of `BUDGETS`
     experiments:dict[str, Experiment],   # all of them
-    augmentation:str='HC',               # the category's row, for what the experiment leaves open; by default cable's
+    augmentation:str='HC',               # the category's row, for what is left open; by default cable's
+    asked:dict={},                       # what a run wants otherwise, as `apply_delta` takes it
 )->Config:                               # resolved
-    "The budget's sizes, then every inherited change."
+    "The budget's sizes, then every inherited change, then what a run wants otherwise."
     config = apply_delta(Config(), BUDGETS[budget])
-    for e in ancestry(id, experiments): config = apply_delta(config, e.change)
+    for change in (*(e.change for e in ancestry(id, experiments)), asked): config = apply_delta(config, change)
     return apply_delta(config, {'augment': vars(resolve_augment(config.augment, augmentation))})

@@ -6,7 +6,9 @@
 __all__ = ['publish']
 
 # %% ../../nbs/study/60_publish.ipynb #43f1e11a
+import os
 from pathlib import Path
+from ..core.errors import UserError
 from ..core.files import project_path, write_atomic
 from ..data.sources import GENERATED
 from .records import Record, RESULTS
@@ -35,8 +37,9 @@ def publish(
     results:Path=RESULTS,    # where to
 )->list[Path]:               # the records written
     "Copy each finished run's record to where published figures come from, unless its figures are there."
-    out = []
-    for path in sorted(project_path(runs_dir).glob('*/*/seed*/record.json')):
+    folder, out = project_path(runs_dir), []
+    if not os.path.isdir(folder): raise UserError(f"The runs_dir {folder} does not exist; give the folder of runs.")
+    for path in sorted(folder.glob('*/*/seed*/record.json')):
         experiment, setting, seed = path.parts[-4:-1]
         published = Path(results)/setting/f'{experiment}-{seed}.json'
         if '+' in experiment: continue          # a quick trial is not published

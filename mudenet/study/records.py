@@ -57,6 +57,15 @@ class Setting:
     precision:str     # of convolutions: 'fp32', 'tf32' or 'bf16'
 
 # %% ../../nbs/study/54_records.ipynb #abbe743f
+def _lacks(found:dict)->list[str]:
+    "The inner fields that a record is read by and that are missing in its JSON."
+    parts = {'environment': (found['environment'], ('device', 'device_name')),
+             'dataset': (found['dataset'], ('name', 'benchmark', 'category', 'fingerprint')),
+             'config.distill': (found['config'].get('distill'), ('backbone',))}
+    parts |= {f'images[{i}]': (image, ('path', 'type', 'score')) for i, image in enumerate(found['images'])}
+    return [f'{part}.{key}' for part, (value, keys) in parts.items() for key in keys
+            if not isinstance(value, dict) or key not in value]
+
 @dataclass
 class Record:
     "What a finished run says of itself."
@@ -86,12 +95,16 @@ class Record:
         path:Path,     # a file of `write`
     )->'Record':
         "Read a record back, or say in one sentence why not."
-        found, known = read_json(path), {f.name for f in fields(cls)}
+        found, kinds = read_json(path), {f.name: list if f.type == list[dict] else f.type for f in fields(cls)}
         needed = {f.name for f in fields(cls) if (f.default, f.default_factory) == (MISSING, MISSING)}
-        for what, names in (('lacks', needed - set(found)), ('has the unknown field', set(found) - known)):
-            if not names: continue
-            raise UserError(f"{path} is not a run's record: it {what} {', '.join(sorted(names))}; "
+        def check(what:str, names)->None:
+            if not names: return
+            raise UserError(f"{path} is not a run's record: it {what} {', '.join(sorted(names)[:3])}; "
                             "remove it to run again.")
+        check('lacks', needed - set(found))
+        check('has the unknown field', set(found) - set(kinds))
+        check('has a value of another kind in', [n for n, value in found.items() if not isinstance(value, kinds[n])])
+        check('lacks', _lacks(found))
         return cls(**found)
 
     def to_dict(self)->dict:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 import tyro, yaml
-from ..core.config import apply_delta, BUDGETS, check_seed, Compute, Config, resolve_budget, typed
+from ..core.config import BUDGETS, check_seed, Compute, Config, resolve_budget, typed
 from ..core.errors import choose, UserError
 from ..core.files import check_writable, project_path, user_path
 from ..core.machine import resolve_device
@@ -211,10 +211,9 @@ def make_job(
 )->Job:
     "Resolve a run's config and folder."
     overrides = parse_overrides(run.overrides)
-    config = config_of(run.experiment, run.budget, experiments, source.augmentation)
-    if run.backbone: config = apply_delta(config, {'distill.backbone': run.backbone})
-    config = apply_delta(config, {'compute.precision': resolve_precision(run.precision, run.device)})
-    config = apply_delta(config, overrides)
+    asked = {'compute.precision': resolve_precision(run.precision, run.device)}
+    if run.backbone: asked['distill.backbone'] = run.backbone
+    config = config_of(run.experiment, run.budget, experiments, source.augmentation, asked | overrides)
     check_compute(config.compute, run.device)
     name = run.experiment + (f'+{config.hash()}' if overrides else '')
     where = setting_folder(source.name, source.category, config.distill.backbone, run.budget, run.device,

@@ -74,9 +74,9 @@ def test_a_limit_can_be_raised_by_name(tmp_path, monkeypatch):
         read_image(tmp_path/'x.png')
     monkeypatch.setenv('MUDENET_MAX_MEGAPIXELS', '1')
     assert read_image(tmp_path/'x.png').shape == (100,200,3)
-    for wrong in ('many', '1e999'):
+    for wrong in ('many', '1e999', '-5', 'nan'):
         monkeypatch.setenv('MUDENET_MAX_MEGAPIXELS', wrong)
-        with pytest.raises(UserError, match='it takes a number, such as 400'): read_image(tmp_path/'x.png')
+        with pytest.raises(UserError, match='it takes a number above 0, such as 400'): read_image(tmp_path/'x.png')
 
 
 def test_a_picture_of_12_bits_in_16_is_said_to_be_dark(tmp_path):

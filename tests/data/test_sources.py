@@ -65,6 +65,15 @@ def test_a_category_is_needed_where_there_are_several(tmp_path):
     assert find_source(tmp_path, 'nuts').category == 'nuts'
 
 
+def test_where_categories_are_of_two_kinds_the_dataset_must_be_named(tmp_path):
+    make_mvtec_ad(tmp_path)
+    touch(tmp_path, *(f'{c}/good/{i}.png' for c in ('bolts', 'screws') for i in range(3)))
+    with pytest.raises(UserError, match=r'of mvtec_ad \(nut …\) and of folder \(bolts …\); name the dataset: mvtec_ad '
+                                        'or folder'): find_source(tmp_path)
+    assert [s.category for s in recognize(tmp_path, 'mvtec_ad')] == ['nut']
+    assert {'bolts', 'screws'} <= {s.category for s in recognize(tmp_path, 'folder')}
+
+
 def test_a_folder_of_nothing_says_what_each_benchmark_looks_like(tmp_path):
     with pytest.raises(UserError, match='holds no category .*defects_config.json or .* good or train/good'):
         recognize(tmp_path)

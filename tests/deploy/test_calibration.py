@@ -45,3 +45,5 @@ def test_an_empty_folder_is_refused(seen, tmp_path):
     (tmp_path/'none').mkdir()
     with pytest.raises(UserError, match='holds no pictures'):
         export(seen[0].folder, tmp_path/'run.onnx', calibrate=tmp_path/'none')
+    with pytest.raises(UserError, match='missing does not exist'):
+        export(seen[0].folder, tmp_path/'run.onnx', calibrate=tmp_path/'missing')

@@ -1,5 +1,5 @@
 "A prediction accounts for every file, and is one process's at a time."
-import csv, os, subprocess, sys, threading
+import csv, os, shutil, subprocess, sys, threading
 import numpy as np, pytest
 from deployed import table_rows
 from hand_made import red_file
@@ -141,6 +141,13 @@ def test_results_may_lie_among_the_pictures_but_not_over_them(red, pictures, tmp
     assert predict(red, pictures, pictures/'first', overwrite=True)['images'] == 3
     assert predict(red, pictures, pictures/'second')['images'] == 3
     assert skipped_rows(pictures/'second')['first/overlays/a.png'] == 'left out: a heatmap of an earlier prediction'
+
+
+def test_pictures_beside_a_table_that_is_not_ours_are_scored(red, pictures, tmp_path):
+    (pictures/'own'/'overlays').mkdir(parents=True)
+    shutil.copy(pictures/'a.png', pictures/'own'/'overlays'/'a.png')
+    (pictures/'own'/'scores.csv').write_text('team,points\n')
+    assert predict(red, pictures, tmp_path/'out')['images'] == 4
 
 
 def test_the_list_of_skipped_files_is_of_this_prediction(red, pictures, tmp_path):

@@ -21,7 +21,7 @@ def test_a_finished_run_is_shown_from_a_folder_that_holds_nothing_else(smoke_run
     job, ds, result = smoke_run
     assert execute(job, ds).record == result.record
     shown = 'retained/generated-cable-efficientnet_lite0-smoke/seed42/record.json'
-    assert f'This run is finished; showing {shown}. Set overwrite=True' in capsys.readouterr().out
+    assert f'This run is finished; showing {shown}. Set overwrite to do it again' in capsys.readouterr().out
     files = {p.name for p in job.folder.glob('[!.]*')}
     assert files == {'record.json', TYPES, *(f'{n}.safetensors' for n in KEPT)}
     assert (execute(job, ds).maps == result.maps).all()

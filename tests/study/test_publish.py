@@ -2,6 +2,7 @@
 import numpy as np, pytest, torch
 from PIL import Image
 from safetensors.torch import load_file
+from mudenet.core.errors import UserError
 from mudenet.core.files import read_json, write_json
 from mudenet.study.execute import branch_maps, draw_types, first_of_types, MOST_BYTES, TYPES
 from mudenet.study.publish import publish
@@ -84,6 +85,10 @@ def test_pictures_of_a_benchmark_are_not_passed_on(tmp_path):
     make_run(tmp_path/'runs', dataset='mvtec_ad')
     path, = publish(tmp_path/'runs', tmp_path/'results')
     assert not path.with_suffix('.webp').exists()
+
+
+def test_a_folder_of_runs_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UserError, match='missing does not exist'): publish(tmp_path/'missing', tmp_path/'results')
 
 
 def test_a_quick_trial_is_not_published(tmp_path):

@@ -148,6 +148,11 @@ def test_numbers_may_be_text_and_a_trial_has_a_folder_of_its_own(tmp_path):
     assert name == f'retained+{job.config.hash()}' and folders == ['generated-cable-efficientnet_lite0-smoke', 'seed7']
 
 
+def test_what_an_override_leaves_open_is_the_row_of_the_category(tmp_path):
+    trial = smoke_job(tmp_path, overrides={'augment.color_jitter': 'none', 'augment.rotation': 5})
+    assert (trial.config.augment.color_jitter, trial.config.augment.rotation) == (.1, 5)
+
+
 def test_overrides_are_kept_apart(tmp_path):
     plain, trial = smoke_job(tmp_path), smoke_job(tmp_path, overrides={'train.epochs': 2})
     assert plain.folder == tmp_path/SMOKE and trial.folder != plain.folder

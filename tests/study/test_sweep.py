@@ -41,11 +41,11 @@ def test_a_wrong_study_is_refused_before_any_run(given, says, runs):
     with pytest.raises(UserError, match=says): jobs(runs, **given)
 
 
-def write_record(job, **changes):
-    "A finished run's record, with what a plan reads of it."
+def write_record(job, fingerprint='', **changes):
+    "A finished run's record, with what a plan reads of it; by default on the images that are there."
     facts = dict(experiment=job.experiment, seed=job.seed, budget=job.budget, config=job.config.to_dict(),
-                 config_hash=job.config.hash(), environment={}, metrics={}, images=[],
-                 dataset=dict(fingerprint=job.fingerprint()),
+                 config_hash=job.config.hash(), environment=dict(device=job.device, device_name=''), metrics={}, images=[],
+                 dataset=dict(name='', benchmark='', category='', fingerprint=fingerprint or job.fingerprint()),
                  durations=dict(teacher=100., student1=50., autoencoder=50., student2=100.), peak_memory={})
     Record(**facts | changes).write(job.record_path)
 
@@ -105,7 +105,7 @@ def study(tmp_path):
                                      **shared)
     job, = again()
     data = load_dataset(job.source, job.config.data.image_size).fingerprint()
-    write_record(job, dataset=dict(fingerprint=data), environment=dict(device='cpu'), peak_memory=dict(process=2**28))
+    write_record(job, data, peak_memory=dict(process=2**28))
     return job, again
 
 
@@ -167,10 +167,18 @@ def test_several_begins_what_is_not_finished_on_these_images(study, tmp_path, mo
 def test_snakemake_does_a_run_again_whose_images_are_others(tmp_path, runs):
     make_folder(tmp_path/'pics')
     job, = jobs(runs, 'retained', data_root=str(tmp_path/'pics'))
-    write_record(job, dataset=dict(fingerprint='of fewer images'))
+    write_record(job, 'of fewer images')
     asked = [*command(runs, '-n'), 'experiments=retained', f"data={tmp_path/'pics'}"]
     done = subprocess.run(asked, cwd=runs.parent, capture_output=True, text=True)
     assert done.returncode == 0 and 'rule run:' in done.stdout + done.stderr, done.stderr
+
+
+def test_a_name_that_snakemake_would_fill_in_is_refused(tmp_path, runs):
+    make_folder(tmp_path/'pics')
+    (tmp_path/'pics'/'nuts').rename(tmp_path/'pics'/'nuts{1}')
+    asked = [*command(runs, '-n'), 'experiments=retained', f"data={tmp_path/'pics'}"]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and 'has a brace in its name' in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize('categories, names', [
