@@ -32,7 +32,7 @@ def _printing():
 
 def _make_printable()->None:
     "Let standard output take any text, in whatever encoding, even where it is closed."
-    if sys.stdout is None: sys.stdout = open(os.devnull, 'w')
+    if sys.stdout is None: sys.stdout = io.StringIO()      # nobody reads it
     elif isinstance(sys.stdout, io.TextIOWrapper): sys.stdout.reconfigure(errors='replace')
 
 def _answer(argv:list[str])->int:
@@ -63,7 +63,8 @@ def main(
     except (MemoryError, RuntimeError) as e:      # torch raises the latter
         if not isinstance(e, MemoryError) and 'memory' not in str(e): raise
         reason = (str(e) or 'none is left').splitlines()[0]
-        print(shown(f"There is not enough memory ({reason}); take smaller images, or a smaller budget."), file=sys.stderr)
+        print(shown(f"There is not enough memory ({reason}); take smaller images, or a smaller budget."),
+              file=sys.stderr)
         return 2
     except KeyboardInterrupt as e:
         print(str(e) or 'Interrupted; the same command goes on.', file=sys.stderr)

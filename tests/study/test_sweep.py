@@ -44,7 +44,8 @@ def test_a_wrong_study_is_refused_before_any_run(given, says, runs):
 def write_record(job, fingerprint='', **changes):
     "A finished run's record, with what a plan reads of it; by default on the images that are there."
     facts = dict(experiment=job.experiment, seed=job.seed, budget=job.budget, config=job.config.to_dict(),
-                 config_hash=job.config.hash(), environment=dict(device=job.device, device_name=''), metrics={}, images=[],
+                 config_hash=job.config.hash(), environment=dict(device=job.device, device_name=''), metrics={},
+                 images=[],
                  dataset=dict(name='', benchmark='', category='', fingerprint=fingerprint or job.fingerprint()),
                  durations=dict(teacher=100., student1=50., autoencoder=50., student2=100.), peak_memory={})
     Record(**facts | changes).write(job.record_path)
